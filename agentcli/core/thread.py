@@ -1,0 +1,330 @@
+"""A conversation that can always be sent again.
+
+`Thread` is the one mutable thing in the core: a list of messages with a name. Whatever happens to a turn (an error, Ctrl-C, a crash),
+`settle()` puts the thread back into a state that every provider accepts: each tool call has exactly one result. `sendable()` is the
+view of the messages that goes to a model: no empty parts, no empty messages, the same speaker never twice in a row.
+
+`dump()` and `load()` are the document of a thread: UTF-8 JSON, the keys in the order of the fields. Keys that this version does not
+know are carried along and written back, at every depth, so that a newer agentcli's notes survive an older one's save. What cannot be
+read strictly (torn, foreign, NaN, nested too deeply) is a `ValueError` that says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from agentcli.core.message import Blob, Message, Part, Reasoning, Stop, Text, ToolCall, ToolResult, Usage, new_id, now, speakable
+from agentcli.errors import UserError
+
+__all__ = ["FORMAT", "Origin", "Thread", "sendable", "title_of"]
+
+FORMAT = 1
+TITLE_LENGTH = 60
+
+NOT_RUN = "This call was not run: the turn ended first."
+MAY_HAVE_RUN = "This call was cut off by the end of the turn. It may or may not have run."
+
+
+class Origin(Struct, frozen=True):
+    """Where a fork left its parent: the thread, and the last message the two share."""
+
+    thread: str
+    message: str | None = None
+
+
+class Thread(Struct, kw_only=True, eq=False, dict=True):
+    """Messages with a name. The order of the fields is the order of the keys in the document."""
+
+    format: int = FORMAT
+    id: str = field(default_factory=new_id)
+    title: str = ""
+    created: datetime = field(default_factory=now)
+    updated: datetime = field(default_factory=now)
+    revision: int = 0
+    agent: str | None = None
+    model: str | None = None
+    parent: Origin | None = None
+    messages: list[Message] = []
+
+    @classmethod
+    def of(cls, *messages: Message, title: str = "") -> Thread:
+        """A thread that starts with a history: `Thread.of(user("My name is Ada."), assistant("Hello, Ada."))`."""
+        thread = cls(title=title)
+        for message in messages:
+            thread.append(message)
+        return thread
+
+    def append(self, message: Message) -> None:
+        self.messages.append(message)
+        self.updated = now()
+        if not self.title and message.role == "user":
+            self.title = title_of(message.text)
+
+    def settle(self, done: Mapping[str, ToolResult] = {}, begun: Collection[str] = ()) -> list[Message]:
+        """Give every tool call that has no result one, and say which messages that added.
+
+        `done` are results that are known but not in the thread yet; `begun` are the calls that had started to run. What is missing
+        comes right after the results that are there, in the order of the calls.
+        """
+        added: list[Message] = []
+        settled: list[Message] = []
+        waiting: dict[str, ToolCall] = {}
+
+        def answer() -> None:
+            if waiting:
+                results = tuple(done.get(call.id) or _unfinished(call, begun) for call in waiting.values())
+                added.append(Message(role="tool", parts=results))
+                settled.append(added[-1])
+                waiting.clear()
+
+        for message in self.messages:
+            if message.role == "tool":
+                for result in message.results:
+                    waiting.pop(result.call_id, None)
+            else:
+                answer()
+                waiting.update((call.id, call) for call in message.calls)
+            settled.append(message)
+        answer()
+        if added:
+            self.messages[:] = settled
+            self.updated = now()
+        return added
+
+    def mark(self, stop: Stop, since: int = 0) -> None:
+        """Say why the answer among the messages from `since` on was cut off: the agent knows that it was stopped, its caller why."""
+        for index in range(since, len(self.messages)):
+            if self.messages[index].stop == "interrupted":
+                self.messages[index] = msgspec.structs.replace(self.messages[index], stop=stop)
+
+    def fork(self, at: int | None = None) -> Thread:
+        """A new thread that shares the first `at` messages (all, if None) and goes its own way from there."""
+        shared = self.messages[:at]
+        branch = Thread(
+            title=self.title,
+            agent=self.agent,
+            model=self.model,
+            parent=Origin(self.id, shared[-1].id if shared else None),
+            messages=list(shared),
+        )
+        branch.unknown.update({place: keys for place, keys in self.unknown.items() if place not in ("", "parent")})
+        branch.settle()
+        return branch
+
+    def undo(self) -> Message | None:
+        """Take back the last turn: drop everything from the last thing the user said on, and return that."""
+        for index in range(len(self.messages) - 1, -1, -1):
+            if self.messages[index].role == "user":
+                taken = self.messages[index]
+                del self.messages[index:]
+                self.updated = now()
+                return taken
+        return None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For the length of a turn: a thread carries one turn at a time."""
+        if self.__dict__.get("answering"):
+            raise UserError(
+                "this thread is already answering",
+                hint="Wait for its answer, or fork() it to ask at the same time.",
+            )
+        self.__dict__["answering"] = True
+        try:
+            yield
+        finally:
+            self.__dict__["answering"] = False
+
+    @property
+    def last(self) -> Message | None:
+        """The last answer."""
+        return next((message for message in reversed(self.messages) if message.role == "assistant"), None)
+
+    @property
+    def unknown(self) -> dict[str, dict[str, Any]]:
+        """Keys of the document that this version does not know, by where they were.
+
+        Places: "" is the document, then "parent", "<message>", "<message>/usage" and "<message>/<number of the part>".
+        """
+        kept: dict[str, dict[str, Any]] = self.__dict__.setdefault("unknown", {})
+        return kept
+
+    def dump(self) -> bytes:
+        """The document: whole, indented, with a newline at the end."""
+        document: Any = self
+        if self.unknown:
+            document = msgspec.to_builtins(self)
+            _restore_unknown(document, self.unknown)
+        try:
+            encoded = msgspec.json.encode(document)
+        except UnicodeEncodeError:  # a message made by hand, with half of a surrogate pair in it
+            encoded = msgspec.json.encode(_speakable(msgspec.to_builtins(document)))
+        return msgspec.json.format(encoded, indent=2) + b"\n"
+
+    @classmethod
+    def load(cls, data: bytes) -> Thread:
+        """The thread in a document, or a ValueError that says what is wrong with it."""
+        try:
+            document = msgspec.json.decode(data)
+            if not isinstance(document, dict):
+                raise ValueError(f"expected an object, got {type(document).__name__}")
+            if isinstance(number := document.get("format"), int) and number > FORMAT:
+                raise ValueError(f"its format is {number}; this version reads up to {FORMAT}")
+            unknown = _take_unknown(document)
+            if missing := {"format", "id", "messages"} - document.keys():
+                raise ValueError(f"no {', '.join(sorted(missing))}: not a thread")
+            thread = msgspec.convert(document, cls)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        except msgspec.MsgspecError as error:
+            raise ValueError(str(error)) from None
+        thread.unknown.update(unknown)
+        return thread
+
+
+def sendable(messages: Iterable[Message]) -> list[Message]:
+    """The messages as a model may get them.
+
+    Nothing empty; no speaker twice in a row; arguments that parse; right after an answer with calls the results, one for each and in
+    the order of the calls. Providers can encode what this returns without a second look. The thread itself keeps what was really said.
+    """
+    kept: list[Message] = []
+    heard: list[Message] = []  # what tools said since the last answer
+    for message in messages:
+        if message.role == "tool":
+            heard.append(message)
+            continue
+        _add_results(kept, heard)
+        heard = []
+        parts = _sound_parts(message)
+        if not parts:
+            continue
+        if kept and kept[-1].role == message.role:
+            parts = kept.pop().parts + parts
+        kept.append(message if parts == message.parts else msgspec.structs.replace(message, parts=parts))
+    _add_results(kept, heard)
+    return kept
+
+
+def title_of(text: str) -> str:
+    """A name for a thread: the beginning of what was asked, cut between words."""
+    words = " ".join(text[: 50 * TITLE_LENGTH].split())
+    if len(words) <= TITLE_LENGTH:
+        return words
+    cut = words.rfind(" ", 0, TITLE_LENGTH)
+    return (words[:cut] if cut > 0 else words[: TITLE_LENGTH - 1]).rstrip(" ,;:.-") + "…"
+
+
+def _add_results(kept: list[Message], heard: list[Message]) -> None:
+    """Answer the calls of the last message kept: with what was heard, and for what was not with a result that says so."""
+    if not kept or not (calls := kept[-1].calls):
+        return
+    results: dict[str, ToolResult] = {}
+    for message in heard:
+        for result in message.results:
+            results.setdefault(result.call_id, result)
+    parts = tuple(results.get(call.id) or _unfinished(call, ()) for call in calls)
+    kept.append(msgspec.structs.replace(heard[0], parts=parts) if heard else Message(role="tool", parts=parts))
+
+
+_SPOKEN = {"user": (Text, Blob), "assistant": (Text, Reasoning, ToolCall, Blob)}
+
+
+def _sound_parts(message: Message) -> tuple[Part, ...]:
+    """The parts that this role may send: none empty, no call twice, and no thinking that led to nothing."""
+    parts: list[Part] = []
+    calls: set[str] = set()
+    for part in message.parts:
+        if not isinstance(part, _SPOKEN[message.role]) or _empty(part):
+            continue
+        if isinstance(part, ToolCall):
+            if part.id in calls:
+                continue
+            calls.add(part.id)
+            part = _sound(part)
+        parts.append(part)
+    if all(isinstance(part, Reasoning) and not part.private for part in parts):
+        return ()
+    return tuple(parts)
+
+
+def _empty(part: Part) -> bool:
+    if isinstance(part, Blob):
+        return part.data is None and part.ref is None
+    return isinstance(part, Text | Reasoning) and not part.text and not part.private
+
+
+def _sound(call: ToolCall) -> ToolCall:
+    """A call that a server will take back: some refuse arguments that do not parse, all refuse a call without a name."""
+    arguments = call.arguments if _is_object(call.arguments) else "{}"
+    if call.name and arguments is call.arguments:
+        return call
+    return msgspec.structs.replace(call, name=call.name or "unknown", arguments=arguments)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _unfinished(call: ToolCall, begun: Collection[str]) -> ToolResult:
+    return ToolResult(call.id, MAY_HAVE_RUN if call.id in begun else NOT_RUN, is_error=True)
+
+
+_THREAD_KEYS = frozenset(Thread.__struct_fields__)
+_MESSAGE_KEYS = frozenset(Message.__struct_fields__)
+_USAGE_KEYS = frozenset(Usage.__struct_fields__)
+_ORIGIN_KEYS = frozenset(Origin.__struct_fields__)
+_PART_KEYS = {part.__struct_config__.tag: frozenset(part.__struct_fields__) | {"type"} for part in Part.__args__}
+
+
+def _take_unknown(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Move the keys that the structs do not know out of the document."""
+    taken: dict[str, dict[str, Any]] = {}
+
+    for place, value, known in _places(document):
+        if extra := value.keys() - known:
+            taken[place] = {key: value.pop(key) for key in list(value) if key in extra}
+    return taken
+
+
+def _restore_unknown(document: dict[str, Any], unknown: Mapping[str, dict[str, Any]]) -> None:
+    for place, value, _ in _places(document):
+        value.update(unknown.get(place, {}))
+
+
+def _places(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], frozenset[str]]]:
+    """The objects in a document that may hold unknown keys: a name for where it is, the object, and the keys that are known."""
+    yield "", document, _THREAD_KEYS
+    if isinstance(parent := document.get("parent"), dict):
+        yield "parent", parent, _ORIGIN_KEYS
+    for message in _objects(document.get("messages")):
+        place = str(message.setdefault("id", new_id()))
+        yield place, message, _MESSAGE_KEYS
+        if isinstance(usage := message.get("usage"), dict):
+            yield f"{place}/usage", usage, _USAGE_KEYS
+        for number, part in enumerate(_objects(message.get("parts"))):
+            kind = part.get("type")
+            if isinstance(kind, str) and (known := _PART_KEYS.get(kind)):
+                yield f"{place}/{number}", part, known
+
+
+def _objects(values: object) -> Iterator[dict[str, Any]]:
+    """The objects in what should be a list of them."""
+    return (value for value in values if isinstance(value, dict)) if isinstance(values, list | tuple) else iter(())
+
+
+def _speakable(value: Any) -> Any:
+    if isinstance(value, str):
+        return speakable(value)
+    if isinstance(value, dict):
+        return {speakable(key): _speakable(item) for key, item in value.items()}
+    return [_speakable(item) for item in value] if isinstance(value, list | tuple) else value
