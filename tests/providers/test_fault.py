@@ -1,0 +1,113 @@
+"""What servers mean by their errors."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from agentcli.errors import Exit
+from agentcli.providers._fault import FinalError, again, refused, words_of
+
+
+def fault(status: int, body: object = None, *, has_key: bool = True, **headers: str) -> tuple[str, str, str, bool]:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    error = refused("lab", status, names, raw, key="LAB_KEY", has_key=has_key)
+    assert error.status == status
+    return error.kind, error.message, error.hint, again(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "retried"),
+    [
+        (400, "bad_request", False), (401, "auth", False), (402, "auth", False), (403, "auth", False), (404, "not_found", False),
+        (405, "not_found", False), (408, "server", True), (409, "server", True), (413, "too_large", False), (418, "bad_request", False),
+        (422, "bad_request", False), (429, "rate_limit", True), (500, "server", True), (501, "server", True), (502, "server", True),
+        (503, "overloaded", True), (504, "server", True), (529, "overloaded", True), (599, "server", True),
+    ],
+)  # fmt: skip
+def test_every_status(status: int, kind: str, retried: bool) -> None:
+    found, message, _, does = fault(status, {"error": {"message": "no such luck"}})
+    assert (found, does) == (kind, retried)
+    assert str(status) in message
+    assert "no such luck" in message
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": {"message": "one", "type": "t", "code": "c"}}, "one"),
+        ({"error": "two"}, "two"),
+        ({"message": "three"}, "three"),
+        ({"detail": "four"}, "four"),
+        ({"detail": [{"loc": ["body"], "msg": "five"}]}, "five"),
+        ([{"error": {"code": 400, "message": "six", "status": "INVALID_ARGUMENT"}}], "six"),
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "seven"}}, "seven"),
+        ({"code": "x", "error": "eight"}, "eight"),
+        (b"nine\n  lines", "nine lines"),
+        (b"<!DOCTYPE html><html><title>502 Bad Gateway</title><body>", "502 Bad Gateway"),
+        (b"<html><p>no title", ""),
+        (b"\x00\x01\x02binary", ""),
+        (b"", ""),
+        ({"error": {}}, '{"error": {}}'),
+        ({"odd": 1}, '{"odd": 1}'),
+        (b"[" * 100000, "[" * 500 + "…"),
+    ],
+)
+def test_the_servers_own_words(body: object, words: str) -> None:
+    assert words_of(body if isinstance(body, bytes) else json.dumps(body).encode())[0] == words
+
+
+def test_words_are_bounded() -> None:
+    assert len(words_of(json.dumps({"error": "x" * 5000}).encode())[0]) == 501
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "no", "code": "context_length_exceeded"},
+        {"message": "no", "type": "exceed_context_size_error"},
+        {"message": "This model's maximum context length is 8192 tokens."},
+        {"message": "prompt is too long: 250000 tokens > 200000 maximum"},
+    ],
+)
+def test_too_long_a_conversation(error: dict[str, str]) -> None:
+    assert fault(400, {"error": error})[0] == "context_length"
+
+
+def test_no_money_is_not_retried() -> None:
+    kind, message, _, retried = fault(429, {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}})
+    assert (kind, retried) == ("auth", False)
+    assert "paid" in message
+
+
+def test_the_hint_names_the_key() -> None:
+    assert "LAB_KEY" in fault(401)[2]
+    assert fault(401, has_key=False)[2] == "Set LAB_KEY."
+    assert "LAB_KEY" in fault(403)[2]
+
+
+def test_a_wait_that_is_too_long_is_a_refusal() -> None:
+    error = refused("lab", 503, {"retry-after": "7200"}, b"", key="", has_key=True)
+    assert isinstance(error, FinalError)
+    assert (error.kind, error.exit_code, error.retry_after) == ("rate_limit", Exit.TRY_LATER, 7200)
+    assert "2 hours" in error.hint
+    assert fault(429, retry_after="120")[3]
+    assert not fault(429, retry_after="121")[3]
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        ("https://user:secret@other.test:8/x?y", "other.test:8"),
+        ("/v2", "another address"),
+        ("", "another address"),
+        ("http://[", "another"),
+    ],
+)
+def test_a_redirect_names_only_the_host(location: str, says: str) -> None:
+    kind, message, hint, retried = fault(307, location=location)
+    assert (kind, retried) == ("redirect", False)
+    assert says in message
+    assert "secret" not in message + hint

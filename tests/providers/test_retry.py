@@ -1,0 +1,94 @@
+"""When to try again."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from time import monotonic
+
+import pytest
+
+from agentcli.providers._retry import Gate, back_off, gate, retry_after
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": " 0.25 "}, 0.25),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "1e3"}, None),
+        ({"retry-after": "tomorrow"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT"}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_retry_after_as_a_date() -> None:
+    seconds = retry_after({"retry-after": format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)})
+    assert seconds is not None
+    assert 58 < seconds <= 60
+
+
+def test_back_off_doubles_and_is_bounded() -> None:
+    for attempt, bound in [(1, 1.0), (2, 2.0), (3, 4.0), (100, 30.0)]:
+        waits = [back_off(attempt) for _ in range(300)]
+        assert bound * 0.8 < max(waits) <= bound
+        assert min(waits) < bound * 0.2
+
+
+def test_an_open_gate_is_free() -> None:
+    async def main() -> None:
+        began = monotonic()
+        await asyncio.gather(*(Gate().enter() for _ in range(100)))
+        assert monotonic() - began < 0.1
+
+    asyncio.run(main())
+
+
+def test_a_shut_gate_holds_all_and_lets_them_go_spread_out() -> None:
+    async def main() -> None:
+        one = Gate()
+        one.shut(0.2)
+        began = monotonic()
+        gone: list[float] = []
+
+        async def enter() -> None:
+            await one.enter()
+            gone.append(monotonic() - began)
+
+        await asyncio.gather(*(enter() for _ in range(30)))
+        assert min(gone) >= 0.2
+        assert max(gone) - min(gone) > 0.1  # a random spread of at most 30 × 20 ms
+        assert len({round(each, 2) for each in gone}) > 10
+
+    asyncio.run(main())
+
+
+def test_a_gate_shut_again_meanwhile_holds() -> None:
+    async def main() -> None:
+        one = Gate()
+        one.shut(0.05)
+        began = monotonic()
+        entering = asyncio.create_task(one.enter())
+        await asyncio.sleep(0.01)
+        one.shut(0.2)
+        await entering
+        assert monotonic() - began >= 0.2
+
+    asyncio.run(main())
+
+
+def test_a_gate_for_each_server_and_key() -> None:
+    assert gate("http://a/v1", ("k",)) is gate("http://a/v1", ("k",))
+    assert gate("http://a/v1", ("k",)) is not gate("http://a/v1", ("other",))
+    assert gate("http://a/v1", ("k",)) is not gate("http://b/v1", ("k",))
