@@ -1,0 +1,220 @@
+"""The list of threads, quick even when there are ten thousand.
+
+A row says what a list shows of a thread. Rows are kept in one cache file, each under the signature (inode, time, size) of the document
+it was made from; a document with another signature is read again. The cache is never more than that: it may be missing, damaged, of
+another version or impossible to write, and the list is the same, only slower. A document changed within the last second is not cached,
+because the clock of some file systems cannot tell two such changes apart.
+
+Everything is decoded strictly, so a document that could not be opened is already named as damaged here, and the others still list.
+A thread whose first turn crashed has only a journal; it is listed from that.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from time import time
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from agentcli.core.message import Message
+from agentcli.core.thread import FORMAT, Origin, Thread
+from agentcli.store import disk, replay
+
+__all__ = ["Row", "names", "rows"]
+
+VERSION = 1  # of the cache
+RACY = 1.0  # seconds
+
+ID = re.compile(r"[0-9a-hjkmnp-tv-z]{8}")  # Crockford base32
+
+
+class Row(Struct, frozen=True, omit_defaults=True):
+    """What a list shows of a thread. `damaged` says why it cannot be read."""
+
+    id: str
+    title: str
+    created: datetime
+    updated: datetime
+    messages: int
+    model: str | None
+    agent: str | None
+    path: str
+    damaged: str | None = None
+
+
+class _Document(Struct):
+    """The document without the keys that this version does not know."""
+
+    format: int
+    id: str
+    messages: list[Message]
+    title: str = ""
+    created: datetime | UnsetType = UNSET
+    updated: datetime | UnsetType = UNSET
+    revision: int = 0
+    agent: str | None = None
+    model: str | None = None
+    parent: Origin | None = None
+
+
+class _Entry(Struct, array_like=True):
+    """A row in the cache: the signature first."""
+
+    inode: int
+    changed: int
+    size: int
+    title: str
+    created: float
+    updated: float
+    messages: int
+    model: str | None
+    agent: str | None
+    damaged: str | None
+
+
+class _Cache(Struct, array_like=True):
+    version: int
+    folder: str
+    entries: dict[str, _Entry]
+
+
+_DECODE = msgspec.json.Decoder(_Document)
+
+
+def names(folder: Path) -> Iterator[str]:
+    """The ids of all threads, from the names of the files alone."""
+    seen = set()
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            stem, _, kind = entry.name.partition(".")
+            if kind in ("json", "journal") and ID.fullmatch(stem) and stem not in seen:
+                seen.add(stem)
+                yield stem
+
+
+def rows(folder: Path, cache: Path) -> list[Row]:
+    """A row for each thread in the folder, newest first."""
+    known = _load(cache, folder)
+    entries: dict[str, _Entry] = {}
+    fresh = False
+    journals = []
+    recent = (time() - RACY) * 1e9
+    with suppress(FileNotFoundError), os.scandir(folder) as found:
+        for item in found:
+            stem, _, kind = item.name.partition(".")
+            if not ID.fullmatch(stem):
+                continue
+            if kind == "journal":
+                journals.append(stem)
+            if kind != "json":
+                continue
+            try:
+                status = item.stat()
+            except OSError:  # gone meanwhile, or a link to nowhere
+                continue
+            entry = known.get(stem)
+            if entry is None or (entry.inode, entry.changed, entry.size) != (
+                status.st_ino or item.inode(),
+                status.st_mtime_ns,
+                status.st_size,
+            ):
+                entry = _read(Path(item.path), stem, status.st_ino or item.inode(), status.st_mtime_ns, status.st_size)
+                if entry is None:
+                    continue
+                fresh = True
+            entries[stem] = entry
+    if fresh or len(known) != len(entries):
+        _store(cache, folder, {name: entry for name, entry in entries.items() if entry.changed < recent})
+    listed = [_row(folder, name, entry) for name, entry in entries.items()]
+    listed += [row for name in journals if name not in entries and (row := _unsaved(folder, name))]
+    listed.sort(key=lambda row: (row.updated, row.id), reverse=True)
+    return listed
+
+
+def _load(cache: Path, folder: Path) -> dict[str, _Entry]:
+    try:
+        loaded = msgspec.msgpack.decode(disk.read(cache), type=_Cache)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return loaded.entries if loaded.version == VERSION and loaded.folder == str(folder) else {}
+
+
+def _store(cache: Path, folder: Path, entries: dict[str, _Entry]) -> None:
+    with suppress(disk.SaveError):
+        disk.replace(cache, msgspec.msgpack.encode(_Cache(VERSION, str(folder), entries)), durable=False)
+
+
+def _read(path: Path, name: str, inode: int, changed: int, size: int) -> _Entry | None:
+    at = changed / 1e9
+    entry = _Entry(inode, changed, size, "", at, at, 0, None, None, None)
+    try:
+        document = _understood(disk.read(path), name)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        entry.damaged = str(error)
+        return entry
+    entry.title, entry.model, entry.agent = document.title, document.model, document.agent
+    entry.messages = len(document.messages)
+    entry.created = _seconds(document.created, at)
+    entry.updated = _seconds(document.updated, at)
+    return entry
+
+
+def _seconds(when: datetime | UnsetType, otherwise: float) -> float:
+    if when is UNSET:
+        return otherwise
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def _understood(data: bytes, name: str) -> _Document | Thread:
+    """The document, checked as `Thread.load()` would, in a third of the time."""
+    try:
+        data.decode()  # keys that are not known are passed over unseen, also where they are not UTF-8
+        document: _Document | Thread = Thread.load(data) if b"\\u" in data else _DECODE.decode(data)
+    except (ValueError, RecursionError):
+        document = Thread.load(data)  # says better what is wrong
+    if document.format > FORMAT:
+        Thread.load(data)
+    if document.id != name:
+        raise ValueError(f"it says that its id is {ascii(document.id)[:40]}: a copy under another name?")
+    return document
+
+
+def _row(folder: Path, name: str, entry: _Entry) -> Row:
+    return Row(
+        name,
+        entry.title,
+        datetime.fromtimestamp(entry.created, UTC),
+        datetime.fromtimestamp(entry.updated, UTC),
+        entry.messages,
+        entry.model,
+        entry.agent,
+        f"{folder}{os.sep}{name}.json",
+        entry.damaged,
+    )
+
+
+def _unsaved(folder: Path, name: str) -> Row | None:
+    path = folder / f"{name}.journal"
+    try:
+        found = replay.read(path, name)
+        if not found.fits(None):
+            raise ValueError("its document is missing; only a journal is there")
+        thread = replay.apply(found, None)
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        status = disk.signature(path)
+        at = datetime.fromtimestamp(status[1] / 1e9 if status else 0, UTC)
+        return Row(name, "", at, at, 0, None, None, str(path), str(error))
+    if not thread.messages:
+        return None
+    count = len(thread.messages)
+    return Row(name, thread.title, thread.created, thread.updated, count, thread.model, thread.agent, str(path))
