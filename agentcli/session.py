@@ -1,0 +1,225 @@
+"""One conversation: pulls the events of a turn, writes each down, then shows it.
+
+The session owns what a turn needs around it: the clock, the thread's place on disk (a `Writer`, taken at the first turn, held until
+`close()`), and the account of how the turn ended. Order is the whole point: an event is in the journal before it is on the screen or
+takes effect, and the document is replaced before the turn is said to be over. A turn that is cancelled is kept as far as it came,
+its `TurnEnded` is shown, and then the cancellation goes on its way.
+
+Saving can fail (no space, read-only). An answer is not thrown away for that: it goes on, `unsaved` holds the error, `tell` is called
+at once, and every later turn and `close()` try again. But a tool is not started unless the call is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Protocol, TypeAlias
+
+from msgspec.structs import replace
+
+from agentcli.core.agent import Agent, Approve, Options
+from agentcli.core.event import Event, Failure, Tally, ToolStarted, TurnEnded
+from agentcli.core.message import Message, Stop, ToolCall
+from agentcli.core.provider import ProviderError
+from agentcli.core.thread import Thread
+from agentcli.core.tool import Tool
+from agentcli.errors import Exit, UserError
+
+__all__ = ["Session", "Show", "Writer", "exit_code"]
+
+Show: TypeAlias = Callable[[Event], None]
+
+_FLUSH = 0.5  # seconds
+
+_EXIT_CODES: dict[Stop, Exit] = {
+    "done": Exit.OK,
+    "timed_out": Exit.TIMED_OUT,
+    "interrupted": Exit.INTERRUPTED,
+}
+
+# Turns that the model ended, but not with a whole answer.
+_SHORTFALLS: dict[Stop, Failure] = {
+    "length": Failure(
+        "length", "the answer is not whole: it reached the limit of tokens", "`-o max-tokens=N` allows more; or ask it to go on."
+    ),
+    "refused": Failure("refused", "the model refused to answer"),
+    "tools": Failure(
+        "max_steps",
+        "the turn reached its limit of steps; the last tools were not run",
+        "`--max-steps N` allows more; or ask it to go on.",
+    ),
+}
+
+
+class Writer(Protocol):
+    """A thread held for writing; the store has it, and so does a conversation that is not saved (as None)."""
+
+    def begin(self, source: str, model: str) -> None: ...
+    def record(self, event: Event, /) -> None: ...
+    def flush(self) -> None: ...
+    def commit(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Session:
+    """A thread, the agent that answers on it, and where it is written down."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        thread: Thread,
+        hold: Callable[[Thread], Writer] | None,
+        *,
+        timeout: float = 0,
+        options: Options = Options(),
+        tell: Callable[[UserError], None] = lambda error: None,
+    ) -> None:
+        self.agent = agent
+        self.thread = thread
+        self.timeout = timeout
+        self.options = options
+        self.ended: TurnEnded | None = None
+        self.error: UserError | None = None
+        self.unsaved: UserError | None = None
+        self._hold = hold
+        self._writer: Writer | None = None
+        self._tell = tell
+        self._clock: asyncio.Timeout | None = None
+
+    @property
+    def saved(self) -> bool:
+        """Is this conversation written down at all?"""
+        return self._hold is not None
+
+    async def turn(self, message: str | Message | None, show: Show, approve: Approve | None = None) -> TurnEnded:
+        """Carry out one turn. However it ends, the thread is saved and sendable, and `ended` says how that was."""
+        self.ended = self.error = None
+        self.thread.model = self.agent.full_model
+        self._open()
+        tally = Tally(self.agent.name, self.thread.id)
+        before = len(self.thread.messages)
+        cancelled: asyncio.CancelledError | None = None
+        stop: Stop = "failed"
+        failure: Failure | None = None
+        flushing = asyncio.create_task(self._flush())
+        try:
+            async with asyncio.timeout(self.timeout or None) as self._clock:
+                ended = await self._pull(message, show, approve, tally)
+                stop, failure = ended.stop, _SHORTFALLS.get(ended.stop)
+        except TimeoutError:
+            stop = "timed_out"
+            hint = "What there is of the answer is kept. --timeout gives it longer; 0 means no limit."
+            failure = Failure("timed_out", f"the turn took longer than {self.timeout:g} s", hint)
+        except asyncio.CancelledError as error:
+            stop, cancelled = "interrupted", error
+        except UserError as error:
+            self.error = error
+            kind = error.kind if isinstance(error, ProviderError) else "error"
+            failure = Failure(kind, error.message, error.hint)
+        except Exception as error:
+            failure = Failure("fault", f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            self._clock = None
+            flushing.cancel()
+            self.thread.mark(stop, before)
+            self._commit()
+            self.ended = replace(tally.ended(stop, failure), model=self.agent.full_model)
+            show(self.ended)
+        if cancelled:
+            raise cancelled
+        return self.ended
+
+    def save(self) -> None:
+        """Write the thread as it is now: after a change that was not a turn."""
+        self._open()
+        self._commit()
+
+    def close(self) -> None:
+        """Try once more to save what is not saved, and let the thread go."""
+        if self._writer:
+            if self.unsaved:
+                self._commit()
+            self._writer.close()
+            self._writer = None
+
+    def _open(self) -> None:
+        if self._hold and self._writer is None:
+            self._writer = self._hold(self.thread)
+
+    async def _pull(self, message: str | Message | None, show: Show, approve: Approve | None, tally: Tally) -> TurnEnded:
+        options = replace(self.options, approve=self._stopping_the_clock(approve)) if approve else self.options
+        if self._writer:
+            self._writer.begin(self.agent.name, self.agent.full_model)
+        async with aclosing(self.agent.stream(message, self.thread, options)) as events:
+            async for event in events:
+                if isinstance(event, TurnEnded) and event.source == self.agent.name:
+                    return event
+                self._record(event)
+                tally.add(event)
+                show(event)
+        raise AssertionError("an agent ends its turn with TurnEnded")
+
+    def _record(self, event: Event) -> None:
+        if self._writer is None:
+            return
+        try:
+            self._writer.record(event)
+        except UserError as error:
+            if isinstance(event, ToolStarted):
+                raise
+            self._not_saved(error)
+
+    async def _flush(self) -> None:
+        """An answer that pauses is on disk as far as it came: the journal gathers pieces for up to a second."""
+        while self._writer:
+            await asyncio.sleep(_FLUSH)
+            try:
+                self._writer.flush()
+            except UserError as error:
+                self._not_saved(error)
+
+    def _commit(self) -> None:
+        if self._writer is None:
+            return
+        try:
+            self._writer.commit()
+            self.unsaved = None
+        except UserError as error:
+            self._not_saved(error)
+
+    def _not_saved(self, error: UserError) -> None:
+        if self.unsaved is None:
+            self._tell(error)
+        self.unsaved = error
+
+    def _stopping_the_clock(self, approve: Approve) -> Approve:
+        """A person may take their time: the turn's clock stands while they are asked."""
+
+        async def asked(call: ToolCall, tool: Tool) -> bool | str:
+            clock, loop = self._clock, asyncio.get_running_loop()
+            left = clock.when() if clock else None
+            if clock is None or left is None:
+                return await approve(call, tool)
+            left -= loop.time()
+            clock.reschedule(None)
+            try:
+                return await approve(call, tool)
+            finally:
+                if not clock.expired():
+                    clock.reschedule(loop.time() + left)
+
+        return asked
+
+
+def exit_code(session: Session) -> int:
+    """The exit code that a session's last turn deserves."""
+    if session.ended is None:
+        return Exit.FAILED
+    code = session.error.exit_code if session.error else _EXIT_CODES.get(session.ended.stop, Exit.FAILED)
+    if code == Exit.OK and session.ended.denied:
+        return Exit.DENIED
+    if code == Exit.OK and session.unsaved:
+        return session.unsaved.exit_code
+    return code

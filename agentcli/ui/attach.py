@@ -1,0 +1,69 @@
+"""Files that go along with a message.
+
+What a file is, its first bytes say: images and PDFs become attachments, text becomes a marked block of the message. Anything else is
+refused by name, because no model could take it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable
+
+from agentcli.core.message import Blob, Message, Part, Text, speakable, user
+from agentcli.errors import Exit, UserError
+
+__all__ = ["message"]
+
+_MOST = 32 << 20
+
+# the first bytes -> the media type
+_KINDS = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+    b"%PDF-": "application/pdf",
+}
+
+
+def message(text: str, files: Iterable[str]) -> Message:
+    """What a person says, with the files they named."""
+    parts: list[Part] = [_part(name) for name in files]
+    return user(*parts, *([text] if text else []))
+
+
+def _part(name: str) -> Part:
+    data = _read(name)
+    for start, media_type in _KINDS.items():
+        if data.startswith(start):
+            return Blob(media_type, data, name=os.path.basename(name))
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return Blob("image/webp", data, name=os.path.basename(name))
+    try:
+        content = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _refused(name, "it is neither text (UTF-8) nor an image or a PDF") from None
+    return Text(speakable(f'<file name="{os.path.basename(name)}">\n{content.rstrip()}\n</file>\n\n'))
+
+
+def _read(name: str) -> bytes:
+    if name == "-":
+        return sys.stdin.buffer.read(_MOST) if sys.stdin else b""
+    path = os.path.expanduser(name)
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))  # a FIFO must not hang us
+        with open(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _refused(name, "it is not a file")
+            data = file.read(_MOST + 1)
+    except OSError as error:
+        raise _refused(name, error.strerror or str(error)) from None
+    if len(data) > _MOST:
+        raise _refused(name, f"it is larger than {_MOST >> 20} MiB")
+    return data
+
+
+def _refused(name: str, why: str) -> UserError:
+    return UserError(f"cannot attach {name}: {why}", exit_code=Exit.USAGE)

@@ -1,0 +1,189 @@
+"""The forms in which a turn goes out.
+
+Which one depends on where stdout goes and on the flags: rendered on a terminal; the model's exact bytes in a pipe, as they arrive,
+with one newline at the end; one JSON document at the end (`--json`); or every event as a line (`--jsonl`). In all but the first, what
+is not the answer goes to stderr.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from agentcli.core.agent import Approve
+from agentcli.core.event import Event, ReasoningDelta, Retrying, TextDelta, ToolFinished, ToolStarted, TurnEnded
+from agentcli.core.message import ToolCall
+from agentcli.core.tool import Tool
+from agentcli.ui.output import Output
+from agentcli.ui.sanitise import one_line, visible
+from agentcli.ui.talk import say
+
+__all__ = ["FORMS", "REDRAWN", "Form", "Notices", "Still", "at_terminal", "form_for", "pausing", "tick"]
+
+REDRAWN = ("terminal", "plain")  # forms that also change while nothing happens
+_TICK = 0.1
+
+
+class Form(Protocol):
+    """One way an answer goes out."""
+
+    def show(self, event: Event) -> None: ...
+    def tick(self) -> None:
+        """Draw what became due while nothing happened."""
+        ...
+
+    def pause(self) -> None:
+        """Leave the terminal to a question."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Still:
+    """A form that draws nothing a second time."""
+
+    def tick(self) -> None:
+        pass
+
+    def pause(self) -> None:
+        pass
+
+
+async def tick(form: Form) -> None:
+    """Let a form redraw itself, for as long as this task lives."""
+    while True:
+        await asyncio.sleep(_TICK)
+        form.tick()
+
+
+class Piped(Still):
+    """The model's text to stdout, byte for byte; everything else to stderr."""
+
+    def __init__(self, out: Output, quiet: bool) -> None:
+        self._out = out
+        self._notices = Notices(quiet)
+        self._last = ""
+
+    def show(self, event: Event) -> None:
+        if type(event) is TextDelta:
+            self._out.write(event.text.encode())
+            self._last = event.text
+            return
+        if isinstance(event, ToolStarted | TurnEnded) and self._last and not self._last.endswith("\n"):
+            self._out.write(b"\n")
+            self._last = "\n"
+        self._notices.show(event)
+
+    def close(self) -> None:
+        self._notices.close()
+
+
+class Json(Still):
+    """One document, at the end, whatever the end is."""
+
+    def __init__(self, out: Output, quiet: bool) -> None:
+        self._out = out
+        self._notices = Notices(quiet)
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, TurnEnded):
+            import msgspec
+
+            document = msgspec.to_builtins(event)
+            document.pop("event")
+            document.pop("source")
+            self._out.write(msgspec.json.encode(document) + b"\n")
+        else:
+            self._notices.show(event)
+
+    def close(self) -> None:
+        self._notices.close()
+
+
+class Notices:
+    """Reasoning, tools and retries, for whoever watches stderr."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet or sys.stderr is None
+        self._thinking = False
+
+    def show(self, event: Event) -> None:
+        if self._quiet:
+            return
+        if type(event) is ReasoningDelta:
+            self._think(event.text)
+            return
+        self._end_thought()
+        match event:
+            case ToolStarted(name=name, arguments=arguments):
+                say(f"tool {one_line(name)}({one_line(arguments, 200)})", dim=True)
+            case ToolFinished(name=name, content=content, is_error=True):
+                say(f"tool {one_line(name)} failed: {one_line(content, 200)}")
+            case Retrying(attempt=attempt, attempts=attempts, delay=delay, reason=reason):
+                say(f"retry {attempt} of {attempts} in {delay:.0f} s: {one_line(reason, 200)}", dim=True)
+
+    def close(self) -> None:
+        if not self._quiet:
+            self._end_thought()
+
+    def _think(self, text: str) -> None:
+        self._thinking = True
+        with suppress(OSError, ValueError):
+            print(visible(text), end="", file=sys.stderr, flush=True)
+
+    def _end_thought(self) -> None:
+        if self._thinking:
+            self._thinking = False
+            say("\n")
+
+
+def at_terminal(plain: bool, model: str = "") -> Form:
+    """How a terminal shows a turn: as Markdown, or append-only."""
+    if plain or os.environ.get("TERM", "dumb") in ("", "dumb") or os.environ.get("ACCESSIBLE") not in (None, "", "0"):
+        from agentcli.ui.plain import Plain
+
+        return Plain(sys.stdout)
+    from agentcli.ui.render import Renderer
+
+    return Renderer(sys.stdout, model=model)
+
+
+def pausing(form: Form, approve: Approve | None) -> Approve | None:
+    """An approver before whose question the form leaves the terminal."""
+    if approve is None:
+        return None
+
+    async def asked(call: ToolCall, tool: Tool) -> bool | str:
+        form.pause()
+        return await approve(call, tool)
+
+    return asked
+
+
+def _lines(out: Output, quiet: bool) -> Form:
+    from agentcli.ui.jsonl import JsonLines
+
+    return JsonLines(out.write)
+
+
+# How an answer may go out: a name, and what makes the Form.
+FORMS: dict[str, Callable[[Output, bool], Form]] = {
+    "piped": Piped,
+    "json": Json,
+    "jsonl": _lines,
+    "terminal": lambda out, quiet: at_terminal(plain=False),
+    "plain": lambda out, quiet: at_terminal(plain=True),
+}
+
+
+def form_for(*, json: bool, jsonl: bool, plain: bool) -> str:
+    """The form that fits the flags and where stdout goes."""
+    if json or jsonl:
+        return "json" if json else "jsonl"
+    if sys.stdout is None or not sys.stdout.isatty():
+        return "piped"
+    return "plain" if plain else "terminal"

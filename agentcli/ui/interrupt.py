@@ -1,0 +1,84 @@
+"""Ctrl-C, and the other ways a program is told to stop.
+
+Measured on a pseudo-terminal: asyncio.run's own SIGINT handling kills the process from the second Ctrl-C on, and
+`loop.add_signal_handler` goes deaf after a prompt nested in a turn, because prompt-toolkit removes it. What works in every phase is
+`signal.signal` with `loop.call_soon_threadsafe(task.cancel)`, so that is what this does.
+
+The first Ctrl-C cancels the turn. A second one, while the turn is still cleaning up, cancels again, which skips whatever it waits
+for. A third leaves at once; the journal has everything. SIGTERM and SIGHUP cancel the turn too; when it has been saved the program
+ends with 128 + the signal, as those signals do. Without a turn, every one of them ends the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Self
+
+from agentcli.errors import Exit
+from agentcli.ui.terminal import restore
+
+__all__ = ["Interrupts"]
+
+_ENDING = {"SIGINT": Exit.INTERRUPTED, "SIGTERM": Exit.TERMINATED, "SIGHUP": Exit.HUNG_UP}
+
+
+class Interrupts:
+    """Turns signals into cancellations for as long as it is entered. `ending` is the exit code once the program must end."""
+
+    def __init__(self) -> None:
+        self.ending: int | None = None
+        self._turn: asyncio.Task[Any] | None = None
+        self._presses = 0
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._main = asyncio.current_task()
+        for name in _ENDING:
+            if number := getattr(signal, name, None):  # Windows has no SIGHUP
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
+
+    async def run(self, turn: Coroutine[Any, Any, Any]) -> bool:
+        """Run a turn as a task that the signals cancel. True if it came to its own end; its exceptions are raised here."""
+        self._presses = 0
+        self._turn = asyncio.create_task(turn)
+        try:
+            await asyncio.wait({self._turn})
+            if self._turn.cancelled():
+                return False
+            self._turn.result()
+            return True
+        finally:
+            if not self._turn.done():  # this task was cancelled itself: take the turn along
+                self._turn.cancel()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({self._turn}, timeout=5)
+            self._turn = None
+
+    def stop(self) -> None:
+        """Cancel the turn, as Ctrl-C does."""
+        if self._turn:
+            self._turn.cancel()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._presses += 1
+        code = _ENDING[signal.Signals(number).name]
+        if self._presses > 2:
+            restore()
+            os._exit(self.ending or code)
+        if number != signal.SIGINT or self._turn is None:
+            self.ending = code
+        task = self._turn or self._main
+        if task:
+            with suppress(RuntimeError):  # the loop is closed already: we are on the way out
+                self._loop.call_soon_threadsafe(task.cancel)

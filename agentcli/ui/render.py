@@ -1,0 +1,130 @@
+"""A turn on a terminal: finished lines are printed once, the unfinished tail is drawn below them and drawn again.
+
+The drawing is careful in four ways.
+
+- What is finished is never touched again, nor is anything above it: the cursor goes up by the rows of the tail that was drawn and no
+  further, and everything from there down is erased. Nothing here scrolls, clears or leaves the screen.
+- The tail is drawn with automatic wrapping switched off, so that a line is one row even where the terminal and we disagree about how
+  wide a character is; and in one write, so that no other moment sees the switch. Finished lines wrap as usual.
+- A tail is at most a screenful, and is drawn at most fifteen times a second, and less often when drawing is slow: never for more than
+  a tenth of the time. When nothing is due, an event costs no write at all.
+- The cursor is never hidden, and stands behind the last word. However the program ends, the terminal is as it was.
+
+If the window is made narrower while a tail is on the screen, some terminals wrap its lines anew and others cut them, and none says
+which. Then the fewer rows are taken: a piece of the old tail may stay above, but no finished line is lost.
+
+`tick()` is for a timer: it draws what became due while no event came. Before anything else is written to the terminal, `pause()`
+takes the tail away; the next event brings it back.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Literal, TextIO
+
+from agentcli.core.event import Event, TurnEnded
+from agentcli.ui.view import View
+
+__all__ = ["Renderer"]
+
+PACE = 1 / 15  # seconds between two drawings
+
+
+class Renderer:
+    """Shows events on `file`, a terminal. `size` says how many columns and rows it has, now."""
+
+    def __init__(
+        self,
+        file: TextIO,
+        *,
+        size: Callable[[], tuple[int, int]] | None = None,
+        model: str = "",
+        color: bool | None = None,
+        thinking: Literal["short", "full"] = "short",
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._file = file
+        self._size = size or _terminal_size
+        self._clock = clock
+        self._view = View(
+            self._size()[0],
+            model=model,
+            color=not os.environ.get("NO_COLOR") if color is None else color,
+            thinking=thinking,
+            clock=clock,
+        )
+        self._tail: list[str] = []  # what is drawn
+        self._width = 0  # and how wide the window was
+        self._due = 0.0
+        self._paused = False
+
+    def show(self, event: Event) -> None:
+        """Show an event, now or when the next drawing is due."""
+        self._paused = False
+        self._view.show(event)
+        now = self._clock()
+        if now >= self._due or type(event) is TurnEnded:
+            self._draw(now)
+
+    def tick(self) -> None:
+        """Draw what is due."""
+        now = self._clock()
+        if now >= self._due and not self._paused:
+            self._draw(now)
+
+    def pause(self) -> None:
+        """Leave the terminal to somebody else: everything finished is printed, nothing unfinished is on the screen."""
+        self._draw(self._clock(), tail=False)
+        self._paused = True
+
+    def close(self) -> None:
+        """Finish what is unfinished."""
+        self._view.close()
+        self.pause()
+
+    def _draw(self, now: float, *, tail: bool = True) -> None:
+        width, height = self._size()
+        self._view.width = width
+        finished = self._view.take()
+        lines = self._view.tail_lines(width, height - 1) if tail else []
+        if finished or lines != self._tail:
+            same = 0 if finished or width != self._width else _same(self._tail, lines)
+            keep = max(min(same, len(self._tail) - 1, len(lines) - 1), 0)  # the row where the new drawing begins
+            self._write(_erased(len(self._tail) - 1 - keep if self._tail else -1) + finished + _drawn(lines[keep:]))
+            self._tail, self._width = lines, width
+        self._due = now + max(PACE, 10 * (self._clock() - now))
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # the terminal is gone: what is shown does not matter any more, what is kept does
+            if buffer := getattr(self._file, "buffer", None):
+                self._file.flush()
+                buffer.write(text.encode(self._file.encoding or "utf-8", "replace"))
+                buffer.flush()
+            else:
+                self._file.write(text)
+                self._file.flush()
+
+
+def _erased(up: int) -> str:
+    """Erase the row of the cursor, `up` rows above it, and everything below; nothing at all if that is negative."""
+    if up < 0:
+        return ""
+    return f"\r\x1b[{up}A\x1b[J" if up else "\r\x1b[J"
+
+
+def _same(old: list[str], new: list[str]) -> int:
+    """How many lines they have in common at the beginning."""
+    return next((at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new)))
+
+
+def _drawn(lines: list[str]) -> str:
+    return "\x1b[?7l" + "\n".join(lines) + "\x1b[?7h" if lines else ""
+
+
+def _terminal_size() -> tuple[int, int]:
+    size = shutil.get_terminal_size()
+    return size.columns, size.lines

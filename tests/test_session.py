@@ -1,0 +1,217 @@
+"""The session: an event is written down before it is shown, and every end of a turn is accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agentcli.core.agent import Options
+from agentcli.core.event import Event, MessageAdded, TextDelta, ToolStarted, TurnEnded
+from agentcli.core.message import ToolCall, Usage
+from agentcli.core.provider import ProviderError
+from agentcli.core.thread import Thread
+from agentcli.core.tool import Tool, tool
+from agentcli.errors import Exit, UserError
+from agentcli.session import Session, exit_code
+from tests.core.fake import agent_of, calls, says
+
+
+class Notebook:
+    """A writer in memory that can be told to fail."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.full: set[str] = set()
+
+    def begin(self, source: str, model: str) -> None:
+        self.log.append("begin")
+
+    def record(self, event: Event) -> None:
+        if type(event).__name__ in self.full:
+            raise UserError("no space left", exit_code=1)
+        self.log.append(f"record {type(event).__name__}")
+
+    def flush(self) -> None:
+        pass
+
+    def commit(self) -> None:
+        if "commit" in self.full:
+            raise UserError("no space left", exit_code=1)
+        self.log.append("commit")
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+class Held:
+    """A session with a notebook and a screen that write into one log."""
+
+    def __init__(self, *answers: Any, tools: tuple[Tool, ...] = (), timeout: float = 0, options: Options = Options()) -> None:
+        self.log: list[str] = []
+        self.told: list[UserError] = []
+        self.notebook = Notebook(self.log)
+        agent, self.provider = agent_of(*answers, tools=tools)
+        self.session = Session(agent, Thread(), lambda thread: self.notebook, timeout=timeout, options=options, tell=self.told.append)
+
+    def show(self, event: Event) -> None:
+        self.log.append(f"show {type(event).__name__}")
+
+    def turn(self, message: str = "hi", **more: Any) -> TurnEnded:
+        return asyncio.run(self.session.turn(message, self.show, **more))
+
+
+@tool(asks=True)
+def risky() -> str:
+    """Do something risky."""
+    return "done it"
+
+
+def test_every_event_is_recorded_before_it_is_shown_and_the_document_replaced_before_the_end_is() -> None:
+    held = Held(says("a", "b"))
+    held.turn()
+    assert held.log == [
+        "begin",
+        *["record MessageAdded", "show MessageAdded"],
+        *["record TextDelta", "show TextDelta"] * 2,
+        *["record MessageAdded", "show MessageAdded"],
+        "commit",
+        "show TurnEnded",
+    ]
+
+
+def test_the_end_of_a_turn_has_the_answer_and_its_figures() -> None:
+    held = Held(says("Hel", "lo", usage=Usage(12, 40)))
+    ended = held.turn()
+    assert (ended.text, ended.stop, ended.model, ended.error) == ("Hello", "done", "fake/model", None)
+    assert ended.usage == {"input": 12, "output": 40, "cached": 0, "reasoning": 0}
+    assert ended.first_token_seconds is not None
+    assert ended.first_token_seconds <= ended.seconds
+    assert exit_code(held.session) == Exit.OK
+
+
+def _cut(held: Held) -> None:
+    held.turn()
+
+
+@pytest.mark.parametrize(
+    ("answer", "stop", "kind", "code"),
+    [
+        (says("x", stop="length"), "length", "length", Exit.FAILED),
+        (says("x", stop="refused"), "refused", "refused", Exit.FAILED),
+        ([*says("x")[:-1], ProviderError("cut", "cut off")], "failed", "cut", Exit.TRY_LATER),
+        ([ProviderError("auth", "no")], "failed", "auth", Exit.UNAVAILABLE),
+        (says("x")[:-1], "failed", "cut", Exit.TRY_LATER),
+    ],
+)
+def test_an_answer_that_is_not_whole_says_so(answer: Any, stop: str, kind: str, code: int) -> None:
+    held = Held(answer)
+    ended = held.turn()
+    assert (ended.stop, ended.error and ended.error.kind, exit_code(held.session)) == (stop, kind, code)
+    assert held.log[-2:] == ["commit", "show TurnEnded"]
+
+
+def test_time_runs_out_and_what_there_is_is_kept() -> None:
+    async def main() -> Held:
+        held = Held([*says("partial")[:-1], asyncio.Event()], timeout=0.05)
+        await held.session.turn("hi", held.show)
+        return held
+
+    held = asyncio.run(main())
+    assert held.session.ended
+    assert held.session.ended.stop == "timed_out"
+    assert held.session.ended.error
+    assert "0.05 s" in held.session.ended.error.message
+    assert held.session.ended.text == "partial"
+    assert [message.stop for message in held.session.thread.messages] == [None, "timed_out"]
+    assert exit_code(held.session) == Exit.TIMED_OUT
+
+
+def test_a_cancelled_turn_is_committed_and_the_cancellation_goes_on() -> None:
+    async def main() -> Held:
+        held = Held([*says("partial")[:-1], asyncio.Event()])
+        task = asyncio.create_task(held.session.turn("hi", held.show))
+        await held.provider.arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return held
+
+    held = asyncio.run(main())
+    assert held.log[-2:] == ["commit", "show TurnEnded"]
+    assert held.session.thread.messages[-1].stop == "interrupted"
+    assert held.session.thread.messages[-1].text == "partial"
+    assert exit_code(held.session) == Exit.INTERRUPTED
+
+
+def test_the_clock_of_the_turn_stands_while_a_person_is_asked() -> None:
+    async def slowly(call: ToolCall, tool: Tool) -> bool:
+        await asyncio.sleep(0.3)
+        return True
+
+    held = Held(calls(("risky", "{}")), says("ok"), tools=(risky,), timeout=0.15)
+    assert held.turn(approve=slowly).stop == "done"
+
+
+def test_what_nobody_allowed_is_denied_and_has_its_exit_code() -> None:
+    held = Held(calls(("risky", "{}")), says("ok"), tools=(risky,))
+    ended = held.turn()
+    assert (ended.stop, ended.denied, exit_code(held.session)) == ("done", ("risky",), Exit.DENIED)
+
+
+def test_a_full_disk_does_not_take_the_answer_away_but_is_said_and_tried_again() -> None:
+    held = Held(says("a", "b"))
+    held.notebook.full = {"TextDelta", "commit"}
+    ended = held.turn()
+    assert (ended.text, ended.stop, len(held.told)) == ("ab", "done", 1)
+    assert held.session.unsaved
+    assert exit_code(held.session) != Exit.OK
+    held.notebook.full = set()
+    held.session.close()
+    assert held.session.unsaved is None
+    assert held.log[-2:] == ["commit", "close"]
+
+
+def test_a_tool_does_not_start_unless_its_call_is_on_disk() -> None:
+    ran: list[int] = []
+
+    @tool
+    def mark() -> str:
+        """Leave a mark."""
+        ran.append(1)
+        return ""
+
+    held = Held(calls(("mark", "{}")), says("ok"), tools=(mark,))
+    held.notebook.full = {ToolStarted.__name__}
+    assert held.turn().stop == "failed"
+    assert ran == []
+
+
+def test_the_limit_of_steps_ends_the_turn_with_the_calls_not_run() -> None:
+    held = Held(calls(("risky", "{}")), tools=(risky,), options=Options(max_steps=1))
+    ended = held.turn()
+    assert (ended.stop, ended.error and ended.error.kind, exit_code(held.session)) == ("tools", "max_steps", Exit.FAILED)
+    assert [call["name"] for call in ended.tool_calls] == ["risky"]
+    assert held.session.thread.messages[-1].results[0].is_error
+
+
+def test_a_fault_of_the_screen_still_saves_the_turn() -> None:
+    def bad(event: Event) -> None:
+        if isinstance(event, TextDelta):
+            raise ZeroDivisionError
+
+    held = Held(says("a"))
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(held.session.turn("hi", bad))
+    assert held.log[-1] == "commit"
+    assert held.session.thread.messages[-1].text == "a"
+
+
+def test_messages_added_are_the_threads() -> None:
+    seen: list[Any] = []
+    held = Held(says("a"))
+    show: Callable[[Event], None] = lambda event: seen.append(event.message) if isinstance(event, MessageAdded) else None  # noqa: E731
+    asyncio.run(held.session.turn("hi", show))
+    assert seen == held.session.thread.messages
