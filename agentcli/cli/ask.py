@@ -1,0 +1,122 @@
+"""`agentcli ask`: one question, one answer."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentcli.cli import option
+from agentcli.errors import Exit, UserError
+
+if TYPE_CHECKING:
+    from agentcli.ui.schema import Schema
+
+__all__ = ["ask"]
+
+
+def ask(
+    prompt: Annotated[list[str] | None, typer.Argument(metavar="[PROMPT]...", help="What to ask; - reads it from stdin.")] = None,
+    model: option.Model = None,
+    system: option.System = None,
+    file: option.Files = None,
+    thread: option.ThreadId = None,
+    continue_: option.Continue = False,
+    fork: option.Fork = False,
+    no_save: option.NoSave = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print every event as a line of JSON.")] = False,
+    timeout: option.Timeout = None,
+    idle_timeout: option.IdleTimeout = None,
+    tool: option.Tools = None,
+    no_tools: option.NoTools = False,
+    yes: option.Yes = False,
+    max_steps: option.MaxSteps = None,
+    setting: option.Settings = None,
+    plain: option.Plain = False,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            "--schema", metavar="SCHEMA", help='Answer with JSON that fits: a file, JSON, or names with types: "name, age int".'
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False,
+    verbose: option.Verbose = False,
+    config: option.ConfigFile = None,
+) -> None:
+    """Ask one question and print the answer.
+
+    The prompt is the arguments, or stdin if there are none; with both, what is piped in is added to the prompt. The answer goes to
+    stdout and nothing else does. The thread is saved, so that `agentcli resume` can go on with it.
+    """
+    from agentcli import assemble
+    from agentcli.cli import start
+    from agentcli.ui import approve, attach
+    from agentcli.ui.ask import ask as answer
+    from agentcli.ui.form import form_for
+
+    text = _prompt(prompt or [], file or [])
+    changes = option.overrides(
+        model=model,
+        system=system,
+        timeout=timeout,
+        idle_timeout=idle_timeout,
+        max_steps=max_steps,
+        tools=tool,
+        no_tools=no_tools,
+        settings=setting,
+        no_save=no_save,
+        plain=plain,
+    )
+    loaded = assemble.config(config, changes)
+    message = attach.message(text, file or [])
+    form = form_for(json=json, jsonl=jsonl, plain=loaded.config.plain)
+    fitting = _schema(schema)
+    person = sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
+    approver = approve.always if yes else approve.at_the_terminal() if person else None
+
+    on = assemble.thread(thread, latest=continue_, fork=fork)
+
+    async def main() -> int:
+        session = assemble.session(loaded, on, assemble.choose(loaded, on).name, keep=False, schema=fitting)
+        try:
+            return await answer(session, message, approver, form=form, quiet=quiet, schema=fitting)
+        finally:
+            await session.agent.aclose()
+
+    start(main)
+
+
+def _schema(text: str | None) -> Schema | None:
+    if text is None:
+        return None
+    from agentcli.ui.schema import Schema
+
+    return Schema.of(text)
+
+
+def _prompt(words: list[str], files: list[str]) -> str:
+    """The prompt: the words, what is piped in, or both."""
+    from agentcli.ui import stdin
+    from agentcli.ui.talk import say
+
+    said = stdin.typed(words)
+    if said == "-":
+        said = stdin.read_all()
+    elif "-" in files:
+        pass  # stdin is an attachment
+    elif said:
+        piped, gave_up = stdin.read_if_any()
+        if gave_up:
+            say(f"note: nothing came on stdin for {stdin.PATIENCE:g} s; going on without it (`< /dev/null` says so at once)")
+        said = stdin.joined(said, piped)
+    elif sys.stdin is not None and not sys.stdin.isatty():
+        said = stdin.read_all()
+    if said.strip() or files:
+        return said
+    raise UserError(
+        "there is no question",
+        hint='agentcli ask "What is a monad?"    or    git diff | agentcli ask "Write a commit message"    or    agentcli, to chat',
+        exit_code=Exit.USAGE,
+    )

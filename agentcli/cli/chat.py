@@ -1,0 +1,101 @@
+"""`agentcli chat` and `agentcli resume`: a conversation at the terminal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agentcli.cli import option
+from agentcli.errors import Exit, UserError
+
+__all__ = ["chat", "resume"]
+
+
+def chat(
+    model: option.Model = None,
+    system: option.System = None,
+    thread: option.ThreadId = None,
+    continue_: option.Continue = False,
+    fork: option.Fork = False,
+    no_save: option.NoSave = False,
+    timeout: option.Timeout = None,
+    idle_timeout: option.IdleTimeout = None,
+    tool: option.Tools = None,
+    no_tools: option.NoTools = False,
+    yes: option.Yes = False,
+    max_steps: option.MaxSteps = None,
+    setting: option.Settings = None,
+    plain: option.Plain = False,
+    verbose: option.Verbose = False,
+    config: option.ConfigFile = None,
+) -> None:
+    """Chat, in a new thread or in a saved one.
+
+    Enter sends, Alt-Enter or Ctrl-J is a new line, Ctrl-C stops the answer, Ctrl-D leaves. `/help` says what else can be typed.
+    """
+    changes = option.overrides(
+        model=model,
+        system=system,
+        timeout=timeout,
+        idle_timeout=idle_timeout,
+        max_steps=max_steps,
+        tools=tool,
+        no_tools=no_tools,
+        settings=setting,
+        no_save=no_save,
+        plain=plain,
+    )
+    _chat(config, changes, thread=thread, latest=continue_, fork=fork, yes=yes)
+
+
+def resume(
+    thread: Annotated[str | None, typer.Argument(metavar="[ID]", help="The thread; a beginning of its id will do.")] = None,
+    model: option.Model = None,
+    fork: option.Fork = False,
+    timeout: option.Timeout = None,
+    tool: option.Tools = None,
+    yes: option.Yes = False,
+    plain: option.Plain = False,
+    verbose: option.Verbose = False,
+    config: option.ConfigFile = None,
+) -> None:
+    """Chat in a saved thread. Without an id, pick one from a list."""
+    changes = option.overrides(
+        model=model,
+        system=None,
+        timeout=timeout,
+        idle_timeout=None,
+        max_steps=None,
+        tools=tool,
+        no_tools=False,
+        settings=None,
+        plain=plain,
+    )
+    if thread is None:
+        from agentcli.ui.pick import pick
+
+        _need_terminal("Name the thread: `agentcli resume ID`. `agentcli threads list` has the ids.")
+        from agentcli import assemble
+
+        thread = pick(assemble.store())
+    _chat(config, changes, thread=thread, latest=False, fork=fork, yes=yes)
+
+
+def _chat(config: Path | None, changes: dict[str, Any], *, thread: str | None, latest: bool, fork: bool, yes: bool) -> None:
+    _need_terminal('To ask one question from a script: agentcli ask "…"')
+    from agentcli import assemble
+    from agentcli.cli import start
+    from agentcli.ui import approve
+
+    loaded = assemble.config(config, changes)
+    approver = approve.always if yes else approve.at_the_terminal()
+    on = assemble.thread(thread, latest=latest, fork=fork)
+    start(assemble.chat(loaded, on, approver).run)
+
+
+def _need_terminal(hint: str) -> None:
+    if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
+        raise UserError("a chat needs a terminal", hint=hint, exit_code=Exit.USAGE)

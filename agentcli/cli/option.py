@@ -1,0 +1,105 @@
+"""Options that mean the same everywhere they fit, and the two that many commands read in the same way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agentcli.errors import Exit, UserError
+
+__all__ = [
+    "ConfigFile",
+    "Continue",
+    "Files",
+    "Fork",
+    "IdleTimeout",
+    "MaxSteps",
+    "Model",
+    "NoSave",
+    "NoTools",
+    "Plain",
+    "Settings",
+    "System",
+    "ThreadId",
+    "Timeout",
+    "Tools",
+    "Verbose",
+    "Yes",
+    "overrides",
+]
+
+Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="The model, as provider/model.")]
+System = Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="Instructions for the model.")]
+Files = Annotated[
+    list[str] | None, typer.Option("--file", "-f", metavar="PATH", help="Attach a text, an image or a PDF; - is stdin. Repeatable.")
+]
+ThreadId = Annotated[
+    str | None, typer.Option("--thread", "-t", metavar="ID", help="Go on in this thread; a beginning of its id will do.")
+]
+Continue = Annotated[bool, typer.Option("--continue", "-c", help="Go on in the latest thread.")]
+Fork = Annotated[bool, typer.Option("--fork", help="Go on in a copy of the thread, and leave the thread as it is.")]
+NoSave = Annotated[bool, typer.Option("--no-save", help="Do not save the thread.")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Time for the whole turn; 0 means no limit.")
+]
+IdleTimeout = Annotated[
+    float | None, typer.Option("--idle-timeout", metavar="SECONDS", min=0, help="Time that the model may be silent; 0 means no limit.")
+]
+Tools = Annotated[
+    list[str] | None,
+    typer.Option("--tool", metavar="NAME", help="Let the model use this tool: a name, or path.py:function. Repeatable."),
+]
+NoTools = Annotated[bool, typer.Option("--no-tools", help="No tools, also none from the configuration.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Approve every tool that asks.")]
+MaxSteps = Annotated[
+    int | None, typer.Option("--max-steps", metavar="N", min=1, help="How many answers of the model a turn may take.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("-o", metavar="KEY=VALUE", help="A setting of the model: temperature, max-tokens, effort, … Repeatable."),
+]
+Plain = Annotated[bool, typer.Option("--plain", help="No colours, nothing redrawn.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Say more: what is waited for, and where a fault happened.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Use this configuration file.")]
+
+
+def overrides(
+    *,
+    model: str | None,
+    system: str | None,
+    timeout: float | None,
+    idle_timeout: float | None,
+    max_steps: int | None,
+    tools: list[str] | None,
+    no_tools: bool,
+    settings: list[str] | None,
+    no_save: bool = False,
+    plain: bool = False,
+) -> dict[str, Any]:
+    """What the flags change in the configuration, by its own keys."""
+    said: dict[str, Any] = {
+        "model": model,
+        "system": system,
+        "timeout": timeout,
+        "idle-timeout": idle_timeout,
+        "max-steps": max_steps,
+        "tools": [] if no_tools else tools,
+        "save": False if no_save else None,
+        "plain": True if plain else None,
+        "settings": dict(_setting(text) for text in settings) if settings else None,
+    }
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise UserError(f"-o takes KEY=VALUE, not {text!r}", hint="For example: -o temperature=0.2", exit_code=Exit.USAGE)
+    import json
+
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
