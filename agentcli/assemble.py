@@ -1,8 +1,8 @@
 """Puts the parts together: from what is configured to a provider, an agent and a session. The one file that knows every room.
 
-Which model: the flag, `AGENTCLI_MODEL`, the configuration, the one a resumed thread had, and then what is found on this machine. A model's name is
-`provider/model`; what is known of the provider comes from the configuration first, its vendor's own variables second, and the table
-of `providers` last.
+Which model: the flag, `AGENTCLI_MODEL`, the configuration, the one a resumed thread had, and then what is found on this machine. A
+model's name is `provider/model`; what is known of the provider comes from the configuration first, its vendor's own variables second,
+and the table of `providers` last.
 
 Every command comes through here, so a room that costs time to enter (asyncio, the agent, tools) is imported by the function that
 needs it.
@@ -21,7 +21,6 @@ from agentcli import providers
 from agentcli.core.thread import Thread
 from agentcli.errors import Exit, UserError
 from agentcli.providers import PROVIDERS, Clocks, Endpoint, Later
-from agentcli.store.threads import Store
 
 if TYPE_CHECKING:
     from agentcli.core.agent import Agent, Approve
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from agentcli.core.provider import Provider
     from agentcli.core.tool import Tool
     from agentcli.session import Session
+    from agentcli.store.threads import Store
     from agentcli.ui.repl import Chat
     from agentcli.ui.schema import Schema
 
@@ -43,6 +43,7 @@ _WAYS = (
 )
 
 
+_DEMO, _DEMO_TOOLS = "scripted/demo", ("clock",)  # the demonstration shows a tool at work
 _NO_LIMIT = 365 * 86_400.0  # seconds
 
 
@@ -60,6 +61,8 @@ def config(file: Path | None = None, changes: Mapping[str, Any] = {}) -> configu
 
 def store() -> Store:
     """Where threads are kept."""
+    from agentcli.store.threads import Store
+
     places = configuration.places()
     return Store(places.threads, places.blobs, places.cache)
 
@@ -186,7 +189,7 @@ def chat(loaded: configuration.Loaded, thread: Thread, approve: Approve) -> Chat
     chosen = choose(loaded, thread)
     return Chat(
         session(loaded, thread, chosen.name, keep=True),
-        store(),
+        store,
         banner=f"agentcli · {chosen.name} ({chosen.why}) · /help",
         history=configuration.places().history,
         form=lambda model: at_terminal(loaded.config.plain, model),
@@ -198,13 +201,12 @@ def chat(loaded: configuration.Loaded, thread: Thread, approve: Approve) -> Chat
 
 def thread(name: str | None, *, latest: bool, fork: bool) -> Thread:
     """The thread that was named, the latest one, or a new one."""
-    kept = store()
-    if name is None and latest:
-        name = kept.latest()
-        if name is None:
-            raise UserError("there is no thread to continue", hint="`agentcli` starts one.", exit_code=Exit.USAGE)
-    if name is None:
+    if name is None and not latest:
         return Thread()
+    kept = store()
+    name = name if name is not None else kept.latest()
+    if name is None:
+        raise UserError("there is no thread to continue", hint="`agentcli` starts one.", exit_code=Exit.USAGE)
     found = kept.open(kept.resolve(name))
     kept.load_blobs(found)
     return found.fork() if fork else found
@@ -219,7 +221,7 @@ def _session(loaded: configuration.Loaded, agent: Agent, thread: Thread) -> Sess
     return Session(
         agent,
         thread,
-        store().hold if conf.save else None,
+        (lambda thread: store().hold(thread)) if conf.save else None,
         timeout=conf.timeout,
         options=Options(tool_timeout=conf.tool_timeout or None, spill=_spill),
         tell=say_error,
@@ -236,7 +238,7 @@ def configured_agent(loaded: configuration.Loaded, model: str, *, keep: bool) ->
         made,
         own_name,
         instructions=conf.system,
-        tools=_tools(conf.tools),
+        tools=_tools(_DEMO_TOOLS if model == _DEMO and loaded.origins.get("tools", "default") == "default" else conf.tools),
         settings=dict(conf.settings),
         max_steps=conf.max_steps,
     )
@@ -260,7 +262,10 @@ def _first_model(url: str, key: str | None) -> str | None:
 
         def redirect_request(self, *asked: Any) -> None: ...
 
-    request = Request(f"{url.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"} if key else {})
+    if not url.startswith(("http://", "https://")):
+        return None
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    request = Request(f"{url.rstrip('/')}/models", headers=headers)  # noqa: S310  (the scheme was looked at)
     try:
         with build_opener(Stay).open(request, timeout=3) as answer:
             return str(json.loads(answer.read(1 << 20))["data"][0]["id"])

@@ -86,14 +86,20 @@ def resume(
 
 def _chat(config: Path | None, changes: dict[str, Any], *, thread: str | None, latest: bool, fork: bool, yes: bool) -> None:
     _need_terminal('To ask one question from a script: agentcli ask "…"')
-    from agentcli import assemble
-    from agentcli.cli import start
-    from agentcli.ui import approve
+    from agentcli.ui import terminal
 
-    loaded = assemble.config(config, changes)
-    approver = approve.always if yes else approve.at_the_terminal()
-    on = assemble.thread(thread, latest=latest, fork=fork)
-    start(assemble.chat(loaded, on, approver).run)
+    terminal.hush()
+    try:
+        from agentcli import assemble
+        from agentcli.cli import start
+        from agentcli.ui import approve
+
+        loaded = assemble.config(config, changes)
+        approver = approve.always if yes else approve.at_the_terminal()
+        on = assemble.thread(thread, latest=latest, fork=fork)
+        start(assemble.chat(loaded, on, approver).run)
+    finally:
+        terminal.restore()
 
 
 def _need_terminal(hint: str) -> None:

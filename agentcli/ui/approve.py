@@ -16,7 +16,7 @@ from agentcli.core.message import ToolCall
 from agentcli.core.tool import Tool
 from agentcli.ui.sanitise import visible
 from agentcli.ui.talk import colours
-from agentcli.ui.terminal import flush_typed, quiet
+from agentcli.ui.terminal import flush_typed, lines
 
 __all__ = ["always", "at_the_terminal"]
 
@@ -38,9 +38,9 @@ def at_the_terminal() -> Approve:
         bold, plain = ("\x1b[1m", "\x1b[0m") if colours() else ("", "")
         sys.stdout.flush()
         print(f"\n{bold}{visible(call.name)}{plain} wants to run with:\n{visible(call.arguments)}", file=sys.stderr)
-        flush_typed()
-        print(_ASK, end="", file=sys.stderr, flush=True)
-        with quiet(echo=True):
+        with lines():
+            flush_typed()
+            print(_ASK, end="", file=sys.stderr, flush=True)
             answer = (await _line()).strip()
         match answer.lower():
             case "y" | "yes":

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rich.style import Style
     from rich.text import Text
 
-__all__ = ["Stream", "render", "wrapped"]
+__all__ = ["Stream", "render", "warm", "wrapped"]
 
 TAIL = 4000  # characters of an unfinished block that are rendered; of a longer one only its end
 HUGE = 20_000  # characters of a block that is parsed whatever it is made of
@@ -109,6 +109,15 @@ def wrapped(text: str, width: int) -> list[str]:
     from rich.text import Text
 
     return [line.plain.rstrip() for line in Text(text).wrap(_console(), max(width, NARROWEST), tab_size=4)]
+
+
+def warm() -> None:
+    """Load what the first block needs, about 30 ms: may be called in a thread while the model is being waited for."""
+    import rich.table
+    import rich.text  # noqa: F401
+
+    _parser()
+    _console()
 
 
 def _end_of(block: Block, height: int) -> Block:
@@ -296,11 +305,16 @@ def _ansi(text: Text, width: int, color: bool) -> list[str]:
 
 
 def _joined(segments: Iterable[Segment], color: bool) -> str:
+    """A line of segments as text for a terminal, without the spaces at its end."""
+    line = list(segments)
+    while line and line[-1].text.isspace():
+        line.pop()
     pieces: list[str] = []
-    for text, style, _ in segments:
+    for at, (text, style, _) in enumerate(line, 1):
         begin, end = _escape(style, color) if style else ("", "")
-        pieces.append(f"{begin}{text}{end}" if begin and not (text.isspace() and not style.underline) else text)  # type: ignore[union-attr]
-    return "".join(pieces).rstrip()
+        words = text.rstrip() if at == len(line) else text
+        pieces.append(f"{begin}{words}{end}" if begin and words.strip() else words)
+    return "".join(pieces)
 
 
 @cache

@@ -20,13 +20,12 @@ takes the tail away; the next event brings it back.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Literal, TextIO
 
-from agentcli.core.event import Event, TurnEnded
+from agentcli.core.event import Event, TextDelta, TurnEnded
 from agentcli.ui.view import View
 
 __all__ = ["Renderer"]
@@ -48,7 +47,7 @@ class Renderer:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._file = file
-        self._size = size or _terminal_size
+        self._size = size or (lambda: _size_of(file))
         self._clock = clock
         self._view = View(
             self._size()[0],
@@ -65,6 +64,8 @@ class Renderer:
     def show(self, event: Event) -> None:
         """Show an event, now or when the next drawing is due."""
         self._paused = False
+        if type(event) is not TextDelta:
+            self._view.width = self._size()[0]
         self._view.show(event)
         now = self._clock()
         if now >= self._due or type(event) is TurnEnded:
@@ -125,6 +126,14 @@ def _drawn(lines: list[str]) -> str:
     return "\x1b[?7l" + "\n".join(lines) + "\x1b[?7h" if lines else ""
 
 
-def _terminal_size() -> tuple[int, int]:
-    size = shutil.get_terminal_size()
-    return size.columns, size.lines
+def _size_of(file: TextIO) -> tuple[int, int]:
+    """The columns and rows of the terminal behind a file; of one that does not tell, what `COLUMNS` and `LINES` say, or 80 and 24."""
+    columns = rows = 0
+    with suppress(OSError, ValueError):
+        columns, rows = os.get_terminal_size(file.fileno())
+    return columns or _number("COLUMNS", 80), rows or _number("LINES", 24)
+
+
+def _number(variable: str, otherwise: int) -> int:
+    value = os.environ.get(variable, "")
+    return int(value) if value.isascii() and value.isdigit() and int(value) else otherwise

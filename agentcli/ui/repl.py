@@ -4,8 +4,7 @@ The prompt is prompt-toolkit's, awaited; the turn is a task that Ctrl-C cancels 
 what a line means: a command (`slash.py`) or something to say. What is heavy to import and only needed for the first answer is
 imported in a thread while the first prompt waits.
 
-Until the prompt stays alive during the answer, echo is off while a turn runs, so that what is typed ahead does not land in the middle
-of the answer; it waits in the terminal for the next prompt.
+There is no prompt while a turn runs. What is typed then is not shown and not lost (`terminal.py`): the next prompt gets it.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +23,17 @@ from agentcli.core.thread import Thread
 from agentcli.errors import Exit, UserError
 from agentcli.providers import Later
 from agentcli.session import Session
-from agentcli.store.threads import Store
-from agentcli.ui import slash, terminal
+from agentcli.ui import slash
 from agentcli.ui.form import Form, pausing, tick
 from agentcli.ui.interrupt import Interrupts
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.talk import say, say_error
+from agentcli.ui.terminal import typed_early
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+
+    from agentcli.store.threads import Store
 
 __all__ = ["Chat"]
 
@@ -44,7 +46,7 @@ class Chat:
     def __init__(
         self,
         session: Session,
-        store: Store,
+        store: Callable[[], Store],
         *,
         banner: str,
         history: Path,
@@ -54,7 +56,7 @@ class Chat:
         make_session: Callable[[Agent, Thread], Session],
     ) -> None:
         self.session = session
-        self.store = store
+        self._store = store
         self.leaving = False
         self._banner = banner
         self._history = history
@@ -65,7 +67,6 @@ class Chat:
 
     async def run(self) -> int:
         """Until the person leaves; the exit code."""
-        terminal.remember()
         say(self._banner)
         if self.session.thread.messages:
             self._show_last()
@@ -77,12 +78,16 @@ class Chat:
                     raise
             finally:
                 self.session.close()
-                terminal.restore()
                 await self.session.agent.aclose()
         self._say_goodbye()
         if self.session.unsaved:
             return self.session.unsaved.exit_code
         return interrupts.ending or Exit.OK
+
+    @cached_property
+    def store(self) -> Store:
+        """Where threads are kept."""
+        return self._store()
 
     async def use(self, model: str) -> None:
         """Let another model answer from now on."""
@@ -106,10 +111,13 @@ class Chat:
 
     async def _converse(self, interrupts: Interrupts) -> None:
         prompt = _prompt(self._history)
-        warming = asyncio.create_task(asyncio.to_thread(_warm, self.session.agent.provider))
+        drawn = asyncio.Event()
+        prompt.app.after_render += lambda app: drawn.set()
+        warming = asyncio.create_task(_warm(drawn, self.session.agent.provider))
         try:
             while not self.leaving and interrupts.ending is None:
                 line = await _read(prompt)
+                drawn.set()  # or the prompt was answered, by what was typed ahead, before it was drawn
                 if line is None:
                     break
                 if not line.strip():
@@ -117,8 +125,7 @@ class Chat:
                 await warming
                 await self._take(line, interrupts)
         finally:
-            if not warming.done():
-                await asyncio.wait({warming}, timeout=5)
+            warming.cancel()
 
     async def _take(self, line: str, interrupts: Interrupts) -> None:
         """One line: a command or a message."""
@@ -134,11 +141,11 @@ class Chat:
             say_error(error)
 
     async def _turn(self, message: Message | None, interrupts: Interrupts) -> None:
+        say("")
         form = self._form(self.session.agent.full_model)
         ticking = asyncio.create_task(tick(form))
         try:
-            with terminal.quiet():
-                await interrupts.run(self.session.turn(message, form.show, pausing(form, self._approve)))
+            await interrupts.run(self.session.turn(message, form.show, pausing(form, self._approve)))
         finally:
             ticking.cancel()
             form.close()
@@ -170,12 +177,19 @@ class Chat:
             say("This conversation was not saved.", dim=True)
 
 
-def _warm(provider: Provider) -> None:
-    """Import what the first answer needs."""
-    from agentcli.ui import render  # noqa: F401
+async def _warm(drawn: asyncio.Event, provider: Provider) -> None:
+    """Import what the first answer needs, in a thread, once the first prompt is on the screen."""
+    await drawn.wait()
+    await asyncio.to_thread(_import, provider)
+
+
+def _import(provider: Provider) -> None:
+    from agentcli.store import threads  # noqa: F401
+    from agentcli.ui import markdown
 
     if isinstance(provider, Later):
         provider.warm()
+    markdown.warm()
 
 
 async def _read(prompt: PromptSession[str]) -> str | None:
@@ -216,7 +230,7 @@ def _prompt(history: Path) -> PromptSession[str]:
             event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
 
     commands = {f"/{name}": (command.__doc__ or "").partition(": ")[2] for name, command in slash.COMMANDS.items()}
-    return PromptSession(
+    prompt: PromptSession[str] = PromptSession(
         ANSI("\x1b[1;36m> \x1b[0m"),
         multiline=True,
         prompt_continuation="  ",
@@ -227,6 +241,15 @@ def _prompt(history: Path) -> PromptSession[str]:
         enable_open_in_editor=True,
         tempfile_suffix=".md",
     )
+    if early := typed_early():
+        from prompt_toolkit.input.typeahead import store_typeahead
+        from prompt_toolkit.input.vt100_parser import Vt100Parser
+        from prompt_toolkit.key_binding.key_processor import KeyPress
+
+        typed: list[KeyPress] = []
+        Vt100Parser(typed.append).feed(early)
+        store_typeahead(prompt.app.input, typed)
+    return prompt
 
 
 def _history(path: Path) -> Any:

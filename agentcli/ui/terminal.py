@@ -1,12 +1,15 @@
 """The terminal's own settings: who may echo, and putting them back.
 
-While an answer streams in a chat without a prompt, what is typed must not appear in the middle of it, so echo is off; the typed
-characters wait in the terminal for the next prompt. `restore()` puts back what was found at the start, from wherever the program
-leaves. Where there is no termios (Windows) all of this does nothing.
+In a chat, what is typed while there is no prompt must not appear in the middle of an answer, and must not be lost: it waits in the
+terminal for the next prompt. So echo is off between prompts, and Enter stays what it is: the terminal's usual turning of CR into LF
+would make it Ctrl-J, which is a new line and not the end of a message. `restore()` puts back what was found at the start, from
+wherever the program leaves. Where there is no termios (Windows) all of this does nothing.
 """
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,17 +20,30 @@ try:
 except ImportError:  # Windows
     termios = None  # type: ignore[assignment]
 
-__all__ = ["flush_typed", "quiet", "remember", "restore"]
+__all__ = ["flush_typed", "hush", "lines", "restore", "typed_early"]
 
 _found: list[Any] | None = None
+_early = b""
 
 
-def remember() -> None:
-    """Note the terminal's settings, for `restore`."""
-    global _found
+def hush() -> None:
+    """Neither echo nor touch what is typed, until `restore`."""
+    global _early, _found
     if termios and _found is None:
         with suppress(OSError, ValueError, termios.error):
-            _found = termios.tcgetattr(sys.stdin.fileno())
+            fd = sys.stdin.fileno()
+            found = termios.tcgetattr(fd)
+            _set(found, echo=False)
+            _found = found
+            while select.select((fd,), (), (), 0)[0] and (line := os.read(fd, 4096)):
+                _early += line
+
+
+def typed_early() -> str:
+    """The lines that were typed before `hush`, once. There, each LF was an Enter."""
+    global _early
+    lines, _early = _early, b""
+    return lines.decode(errors="replace").replace("\n", "\r")
 
 
 def restore() -> None:
@@ -38,20 +54,14 @@ def restore() -> None:
 
 
 @contextmanager
-def quiet(echo: bool = False) -> Iterator[None]:
-    """Without echo (or, inside that, with it again) for the length of the block."""
+def lines() -> Iterator[None]:
+    """Let a person type a line, seeing it, for the length of the block."""
     if not termios or not sys.stdin or not sys.stdin.isatty():
         yield
         return
     fd = sys.stdin.fileno()
-    try:
-        before = termios.tcgetattr(fd)
-        during = list(before)
-        during[3] = during[3] | termios.ECHO if echo else during[3] & ~termios.ECHO
-        termios.tcsetattr(fd, termios.TCSANOW, during)
-    except termios.error:
-        yield
-        return
+    before = termios.tcgetattr(fd)
+    _set(before, echo=True)
     try:
         yield
     finally:
@@ -64,3 +74,11 @@ def flush_typed() -> None:
     if termios:
         with suppress(OSError, ValueError, termios.error):
             termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
+def _set(found: list[Any], *, echo: bool) -> None:
+    settings = list(found)
+    settings[0] = settings[0] | termios.ICRNL if echo else settings[0] & ~termios.ICRNL
+    settings[3] = settings[3] | termios.ECHO if echo else settings[3] & ~termios.ECHO
+    settings[3] |= termios.NOFLSH  # Ctrl-C does not take along what was typed before it
+    termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, settings)

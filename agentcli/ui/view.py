@@ -14,7 +14,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Literal
 
-from msgspec import DecodeError, json
+from msgspec import json
 
 from agentcli.core.event import (
     Event,
@@ -36,6 +36,7 @@ __all__ = ["MARKS", "View", "arguments_line", "mark_of", "result_line", "retry_l
 PATIENCE = 0.3  # seconds before it is said that something is being waited for: a quick answer never flickers
 THOUGHTS = 4  # lines of thinking that are shown while it goes on
 LONG = 2000  # characters of thinking without a line end
+LARGE = 10_000  # characters of arguments that are not looked into
 
 # How an answer that is not whole is marked, by its stop.
 MARKS = {
@@ -107,7 +108,7 @@ class View:
         for source in dict.fromkeys((*self._streams, *self._thoughts)):
             self._finish(source)
         for one in self._running.values():
-            self._put("aside", one.source, self._call(one, self._paint("33", "→ not finished")))
+            self._put("aside", one.source, self._call(one, one.line(self.width - 20), "  " + self._paint("33", "→ not finished")))
         self._running.clear()
         self._waiting = None
 
@@ -130,7 +131,7 @@ class View:
             lines += _indented(self._speaker, text)
         for one in self._running.values():
             kind = kind or "aside"
-            lines += _indented(one.source, [self._call(one, "")])
+            lines += _indented(one.source, [self._call(one, one.line(width - _depth(one.source) - 2), "")])
             if one.progress:
                 lines += _indented(one.source, [self._paint("2", f"  {one_line(one.progress, width - 4 - _depth(one.source))}")])
         if self._waiting and not lines and self._clock() - self._waiting[0] >= PATIENCE:
@@ -168,6 +169,7 @@ class View:
     def _finish(self, source: str) -> None:
         """What this agent was saying or thinking is finished."""
         if stream := self._streams.pop(source, None):
+            stream.width = self.width - _depth(source)
             self._put("text", source, stream.finish())
         if thought := self._thoughts.pop(source, None):
             if self._full:
@@ -187,16 +189,15 @@ class View:
         one = self._running.pop(event.call_id, None) or _Running(ToolStarted(event.source, event.thread, event.call_id, event.name))
         color = "33" if event.denied else "31" if event.is_error else "32"
         took = f" ({event.seconds:.1f} s)" if event.seconds >= 1 else ""
-        room = self.width - _depth(one.source) - len(one.line(self.width)) - len(took) - 6
-        result = result_line(event, max(room, 20))
+        room = self.width - _depth(one.source) - len(took) - 6
+        call = one.line(max(room - len(result_line(event, room)), room * 6 // 10))
+        result = result_line(event, max(room - len(call), 8))
         words = self._paint(color, f"→ {result}") if event.is_error else f"→ {result}"
-        self._put("aside", one.source, self._call(one, f"{words}{self._paint('2', took)}", color))
+        self._put("aside", one.source, self._call(one, call, f"  {words}{self._paint('2', took)}", color))
 
-    def _call(self, one: _Running, result: str, color: str = "2") -> str:
+    def _call(self, one: _Running, call: str, result: str, color: str = "2") -> str:
         """`● name(arguments)  → result`"""
-        line = one.line(self.width).removeprefix(one.name)
-        line = f"{self._paint(color, '●')} {self._paint('1', one.name)}{self._paint('2', line)}"
-        return f"{line}  {result}" if result else line
+        return f"{self._paint(color, '●')} {self._paint('1', one.name)}{self._paint('2', call.removeprefix(one.name))}{result}"
 
     def _end(self, event: TurnEnded) -> None:
         if "/" in event.source:
@@ -204,7 +205,7 @@ class View:
         else:
             self.close()
         if mark := mark_of(event, spoke=self._spoke):
-            self._put("mark", event.source, self._paint("33", mark))
+            self._put("mark", event.source, "\n".join(self._paint("33", line) for line in wrapped(mark, self.width)))
 
     def _put(self, kind: str, source: str, text: str) -> None:
         """Lines that are finished. A blank line parts them from what is of another kind; an agent's name stands above its words."""
@@ -233,7 +234,7 @@ class _Thought:
 
     def lines(self, width: int, full: bool) -> list[str]:
         """What to show of it while it goes on."""
-        lines = [f"  {line}" for line in wrapped(self.text[-1000:], width)] if self.text.strip() else []
+        lines = [f"  {line}" for line in wrapped(self.text[-1000:].strip("\n"), width)] if self.text.strip() else []
         return (self._head if full else ["thinking…"]) + lines[-THOUGHTS:]
 
     def whole(self, width: int) -> list[str]:
@@ -255,21 +256,20 @@ class _Running:
         self.progress = ""
 
     def line(self, width: int) -> str:
-        """The call, in at most six tenths of the width if its arguments are long."""
-        room = (width - _depth(self.source)) * 6 // 10 - len(self.name) - 4
-        return f"{self.name}({arguments_line(self.arguments, room)})"
+        """The call in at most `width` columns."""
+        return f"{self.name}({arguments_line(self.arguments, width - len(self.name) - 2)})"
 
 
 def arguments_line(arguments: str, width: int) -> str:
     """A call's arguments in a few words: `path="a.py", lines=3`."""
     width = max(width, 1)
     try:
-        values: Any = json.decode(arguments) if len(arguments) < 10_000 else None
-    except (DecodeError, RecursionError):
+        values: Any = json.decode(arguments) if len(arguments) < LARGE else None
+    except (ValueError, RecursionError):  # not JSON, or not even text
         values = None
-    if not isinstance(values, dict):
-        return one_line(arguments, width)
-    return one_line(", ".join(f"{key}={json.encode(value).decode()}" for key, value in values.items()), width)
+    if isinstance(values, dict):
+        arguments = ", ".join(f"{key}={json.encode(value).decode()}" for key, value in values.items())
+    return one_line(arguments, width)
 
 
 def result_line(event: ToolFinished, width: int) -> str:

@@ -185,8 +185,24 @@ class TestTyping:
             terminal.until("Hello")
             terminal.send("typed ahead")
             terminal.send("\x03")
-            terminal.until(lambda terminal: prompts(terminal) == 2)
+            terminal.until("> typed ahead")
             assert "typed ahead" not in terminal.text().split("interrupted")[0]
+
+    def test_a_message_typed_during_an_answer_is_the_next_one(self, server: ModelServer) -> None:
+        server.says("first answer", delay=0.5).then.says("second answer")
+        with chat(server) as terminal:
+            terminal.until(ready)
+            terminal.send("one\r")
+            server.wait_until(lambda: server.requests)
+            terminal.send("two\r")
+            terminal.until("second answer")
+        assert server.requests[-1].body["messages"][-1]["content"] == "two"
+
+    def test_what_is_typed_before_the_first_prompt_is_sent(self, server: ModelServer) -> None:
+        with chat(server.echo()) as terminal:
+            terminal.send("early\r")
+            server.wait_until(lambda: server.requests)
+        assert server.requests[0].body["messages"][-1]["content"] in ("early", "early\n")
 
     def test_escape_sequences_in_a_paste_do_nothing(self, terminal: Terminal, server: ModelServer) -> None:
         terminal.send("\x1b[200~a\x1b]0;title\x07b\x1b[201~\r")
