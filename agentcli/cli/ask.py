@@ -50,13 +50,8 @@ def ask(
     The prompt is the arguments, or stdin if there are none; with both, what is piped in is added to the prompt. The answer goes to
     stdout and nothing else does. The thread is saved, so that `agentcli resume` can go on with it.
     """
-    from agentcli import assemble
-    from agentcli.cli import start
-    from agentcli.ui import approve, attach
-    from agentcli.ui.ask import ask as answer
-    from agentcli.ui.form import form_for
+    from agentcli.ui.form import form_for, put_failure
 
-    text = _prompt(prompt or [], file or [])
     changes = option.overrides(
         model=model,
         system=system,
@@ -69,23 +64,37 @@ def ask(
         no_save=no_save,
         plain=plain,
     )
-    loaded = assemble.config(config, changes)
-    message = attach.message(text, file or [])
-    form = form_for(json=json, jsonl=jsonl, plain=loaded.config.plain)
-    fitting = _schema(schema)
-    person = sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
-    approver = approve.always if yes else approve.at_the_terminal() if person else None
+    try:
+        from agentcli import assemble
+        from agentcli.cli import start
+        from agentcli.ui import approve, attach
+        from agentcli.ui.ask import ask as answer
 
-    on = assemble.thread(thread, latest=continue_, fork=fork)
+        message = attach.message(_prompt(prompt or [], file or []), file or [])
+        loaded = assemble.config(config, changes)
+        on = assemble.thread(thread, latest=continue_, fork=fork)
+        chosen = assemble.choose(loaded, on)
+        fitting = _schema(schema)
+        form = form_for(json=json, jsonl=jsonl, plain=loaded.config.plain)
+        approver = approve.always if yes else approve.at_the_terminal() if _somebody_there() else None
 
-    async def main() -> int:
-        session = assemble.session(loaded, on, assemble.choose(loaded, on).name, keep=False, schema=fitting)
-        try:
-            return await answer(session, message, approver, form=form, quiet=quiet, schema=fitting)
-        finally:
-            await session.agent.aclose()
+        async def main() -> int:
+            session = assemble.session(loaded, on, chosen.name, keep=False, schema=fitting)
+            try:
+                return await answer(session, message, approver, form=form, quiet=quiet, schema=fitting)
+            finally:
+                await session.agent.aclose()
 
-    start(main)
+        start(main)
+    except UserError as error:
+        if json or jsonl:
+            put_failure(error, as_line=jsonl)
+        raise
+
+
+def _somebody_there() -> bool:
+    """Can a person be asked?"""
+    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty())
 
 
 def _schema(text: str | None) -> Schema | None:

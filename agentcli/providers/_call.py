@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from agentcli.providers._fault import FinalError, broken, refused
 from agentcli.providers._httpx import httpx
 from agentcli.providers._retry import Gate
 from agentcli.providers._route import Route
-from agentcli.providers._stream import Body, Connection, StreamTransport
+from agentcli.providers._stream import Body, Connection
 
 __all__ = ["Decoder", "call"]
 
@@ -78,27 +78,23 @@ class _Call:
         self.failed = False
         self._route = route
         self._request = route.request(path, body)
-        self._transport: httpx.AsyncBaseTransport | None = None
+        self._transport = route.transport
         self._connection: Connection | None = None
-        self._response: httpx.Response | None = None
-        self._pieces: AsyncIterator[bytes] | None = None
+        self._response: httpx.Response | None = None  # once the head of the answer is there
+        self._body: Body | None = None
         self._inflate: _Inflate | None = None
         self._ready: Iterator[bytes] = iter(())
         self._size = 0
-        self._clean = False
 
     async def connect(self) -> None:
-        self._transport = transport = self._route.take()
-        if isinstance(transport, StreamTransport):
-            try:
-                self._connection = await transport.connect(self._request.url, self._route.clocks.connect)
-            except httpx.HTTPError as error:
-                raise self._broken(error) from None
-            self._request.extensions["connection"] = self._connection
+        try:
+            self._connection = await self._transport.connect(self._request.url, self._route.clocks.connect)
+        except httpx.HTTPError as error:
+            raise self._broken(error) from None
+        self._request.extensions["connection"] = self._connection
 
     async def ask(self, deadline: float) -> None:
         """Send the request and wait for the head of the answer."""
-        assert self._transport
         route = self._route
         try:
             async with asyncio.timeout_at(deadline):
@@ -108,8 +104,8 @@ class _Call:
         except httpx.HTTPError as error:
             raise self._broken(error) from None
         headers, status = response.headers, response.status_code
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        self._pieces = aiter(response.stream)
+        assert isinstance(response.stream, Body)
+        self._body = response.stream
         coding = headers.get("content-encoding", "identity").strip().lower()
         if coding in ("gzip", "x-gzip", "deflate"):
             self._inflate = _Inflate()
@@ -147,38 +143,27 @@ class _Call:
 
     async def rest(self) -> None:
         """The answer is complete: let the body end, if the connection is worth it."""
-        if self._route.keep and self._pieces:
+        if self._route.keep and self._body:
             with suppress(httpx.HTTPError, TimeoutError):
                 async with asyncio.timeout(_REST):
-                    async for _ in self._pieces:
+                    async for _ in self._body:
                         pass
-                    self._clean = True
 
     async def aclose(self) -> None:
         """Leave nothing open."""
-        if self._response:
-            if isinstance(self._pieces, AsyncGenerator):  # httpx's own transport gives one
-                await self._pieces.aclose()
-            with suppress(httpx.HTTPError):
-                await self._response.aclose()
-        elif self._connection and isinstance(self._transport, StreamTransport):
+        if self._body:
+            await self._body.aclose()
+        elif self._connection:
             self._transport.drop(self._connection)
-        if self._transport:
-            await self._route.give_back(self._transport, clean=self._clean)
 
     async def _next(self, deadline: float) -> bytes:
-        pieces = self._pieces
-        assert pieces
+        assert self._body
+        self._body.until = deadline  # a clock of its own, which costs a fifth of what asyncio.timeout does
         try:
-            if isinstance(pieces, Body):  # it has a clock of its own, which costs a fifth of what asyncio.timeout does
-                pieces.until = deadline
-                return await anext(pieces)
-            async with asyncio.timeout_at(deadline):
-                return await anext(pieces)
+            return await anext(self._body)
         except StopAsyncIteration:
-            self._clean = True
             return b""
-        except (TimeoutError, httpx.ReadTimeout):
+        except httpx.ReadTimeout:
             self.failed = True
             raise self._stalled("no content from") from None
         except httpx.HTTPError as error:

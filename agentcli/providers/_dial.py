@@ -14,11 +14,13 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
-__all__ = ["Dialler", "allow_many_files"]
+__all__ = ["Dialler"]
 
 _STAGGER = 0.25  # seconds before the next address of a host is tried as well
+_MANY = 64  # a descriptor of this number means that many are open: the lowest free one is given out
 _RESOLVED = 5.0  # seconds that an answer of the resolver holds
 
 _Address = tuple[int, Any]  # family and socket address
@@ -94,6 +96,8 @@ def _in_turn(found: list[Any]) -> list[_Address]:
 async def _dial(loop: asyncio.AbstractEventLoop, address: _Address) -> socket.socket:
     family, where = address
     sock = socket.socket(family, socket.SOCK_STREAM)
+    if sock.fileno() >= _MANY:
+        _allow_many_files()
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -133,7 +137,8 @@ def _close_result(task: asyncio.Task[socket.socket]) -> None:
         task.result().close()
 
 
-def allow_many_files() -> None:
+@cache
+def _allow_many_files() -> None:
     """Raise this process's limit of open files to what it may be raised to: many connections are open."""
     with suppress(ImportError, OSError, ValueError):
         import resource

@@ -109,9 +109,11 @@ def broken(name: str, error: Exception, *, where: str, connect: float, heard: bo
         )
     if secure and not heard:
         return FinalError("tls", f"no secure connection to {where}: {_tls(secure)}", hint=_tls_hint(secure))
-    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+    if isinstance(error, httpx.ConnectTimeout):
         return ProviderError("unreachable", f"no connection to {where} after {connect:g} s", hint="Check the address and the network.")
-    if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+    if isinstance(error, httpx.ProxyError):
+        return FinalError("unreachable", f"cannot connect to {where}: {said}", hint="Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.")
+    if isinstance(error, httpx.ConnectError):
         return ProviderError(
             "unreachable", f"cannot connect to {where}: {said}", hint="Is the server running, and the base URL right?"
         )

@@ -41,7 +41,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def back_off(attempt: int) -> float:
     """Seconds to wait before the attempt (1, 2, …): anything up to a bound that doubles each time."""
-    return random.uniform(0, min(_MOST, _FIRST * 2.0 ** min(attempt, 16)))
+    return random.uniform(0, min(_MOST, _FIRST * 2.0 ** min(attempt - 1, 16)))
 
 
 class Gate:

@@ -1,29 +1,25 @@
-"""The way to a server: its address, what is sent with every request, the proxy before it, and the transports.
+"""The way to a server: its address, what is sent with every request, the proxy before it, and the transport.
 
 Calls go straight to httpx's transport interface, without its client: what a client adds (cookies, redirects, hooks) is not wanted
-here. The transport is `_stream`'s, which all calls share. Where a proxy is set for the server (HTTP(S)_PROXY, ALL_PROXY, NO_PROXY) it
-is httpx's own, one for each call at a time: its pool is slow when shared, and loses a place when a call in it is cancelled. So one
-that saw a call fail is closed, and only one whose call ended well is used again.
+here. One transport (`_stream`) serves all calls of a provider.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
-from ipaddress import ip_address, ip_network
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import unquote
 
 from agentcli import __version__
 from agentcli.core.provider import ProviderError
 from agentcli.providers import Clocks
 from agentcli.providers._fault import FinalError
 from agentcli.providers._httpx import httpx
-from agentcli.providers._stream import StreamTransport, tls_context
+from agentcli.providers._proxy import Proxy, is_host, proxy_for
+from agentcli.providers._stream import StreamTransport
 
-__all__ = ["Route", "proxy_for"]
+__all__ = ["Route"]
 
 _SECRET = ("authorization", "key", "token", "secret", "cookie")  # in the names of headers
 
@@ -49,14 +45,12 @@ class Route:
         values = [value for name, value in self._headers.items() if any(word in name for word in _SECRET)]
         self.secrets = tuple(filter(None, (value.rpartition(" ")[2] for value in values)))
         self._urls: dict[str, httpx.URL] = {}  # making one takes longer than anything else in a request
-        self._shared = StreamTransport(keep=keep)
-        self._spare: list[httpx.AsyncHTTPTransport] = []
 
     @cached_property
     def base(self) -> httpx.URL:
         try:
             url = httpx.URL(self._base_url)
-            if url.scheme not in ("http", "https") or not url.host:
+            if url.scheme not in ("http", "https") or not is_host(url.host) or (url.port or 0) > 65535:
                 raise ValueError("it must begin with http:// or https://, and name a host")
         except (httpx.InvalidURL, ValueError) as error:
             raise FinalError(
@@ -71,15 +65,23 @@ class Route:
         return url.copy_with(userinfo=b"")
 
     @cached_property
-    def proxy(self) -> str | None:
-        return proxy_for(self.base.scheme, self.base.host, self.base.port)
+    def proxy(self) -> Proxy | None:
+        address = proxy_for(self.base.scheme, self.base.host, self.base.port)
+        try:
+            return Proxy.at(address) if address else None
+        except ValueError as error:
+            raise FinalError("unreachable", str(error), hint="Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.") from None
 
     @cached_property
     def where(self) -> str:
         """The server, and the proxy before it, as messages name them."""
-        if self.proxy is None:
-            return self.base.netloc.decode("ascii")
-        return f"{self.base.netloc.decode('ascii')} through the proxy {urlsplit(self.proxy).netloc.rpartition('@')[2]}"
+        server = self.base.netloc.decode("ascii")
+        return f"{server} through the proxy {self.proxy}" if self.proxy else server
+
+    @cached_property
+    def transport(self) -> StreamTransport:
+        """Made when the first question is asked."""
+        return StreamTransport(keep=self.keep, proxy=self.proxy)
 
     def request(self, path: str, body: bytes) -> httpx.Request:
         """A POST to a path below the base URL."""
@@ -98,32 +100,6 @@ class Route:
                 hint=f"Check {self.key_name or 'the key'}.",
             ) from None
 
-    def take(self) -> httpx.AsyncBaseTransport:
-        """A transport for one call."""
-        if self.proxy is None:
-            return self._shared
-        if self._spare:
-            return self._spare.pop()
-        try:
-            return httpx.AsyncHTTPTransport(
-                proxy=self.proxy,
-                verify=tls_context(),
-                limits=httpx.Limits(max_keepalive_connections=1 if self.keep else 0),
-            )
-        except (ImportError, ValueError) as error:
-            words = "it needs httpx[socks]" if isinstance(error, ImportError) else str(error)
-            raise FinalError(
-                "unreachable", f"cannot ask {self.where}: {words}", hint="Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
-            ) from None
-
-    async def give_back(self, transport: httpx.AsyncBaseTransport, *, clean: bool) -> None:
-        if not isinstance(transport, httpx.AsyncHTTPTransport):
-            return
-        if clean and self.keep and not self._spare:
-            self._spare.append(transport)
-        else:
-            await transport.aclose()
-
     def scrub(self, error: ProviderError) -> None:
         """Take the key out of what will be shown."""
         for secret in self.secrets:
@@ -133,21 +109,5 @@ class Route:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._shared.aclose()
-        while self._spare:
-            await self._spare.pop().aclose()
-
-
-def proxy_for(scheme: str, host: str, port: int | None = None) -> str | None:
-    """The proxy that the environment (or the system) sets for this server, as a URL."""
-    proxies = getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(host if port is None else f"{host}:{port}"):
-        return None
-    with suppress(ValueError):
-        address = ip_address(host)
-        for name in proxies.get("no", "").split(","):
-            with suppress(ValueError):
-                if "/" in name and address in ip_network(name.strip(), strict=False):
-                    return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+        if "transport" in vars(self):
+            await self.transport.aclose()

@@ -9,6 +9,7 @@ with `keep`, a few idle ones for each origin, newest first. No task and no lock 
 - A reader that is slow makes the server wait: about 1 MiB is read ahead.
 - A connection that was kept and turns out to be dead, before any byte of the answer, is replaced by a fresh one, once.
 - For an http:// origin nothing of TLS is set up, and httpx's own transport (httpcore, h11, anyio) is never imported.
+- A proxy (`_proxy`) changes none of this.
 
 `connect()` may be called ahead of a request that carries its result as the extension "connection": that is how a caller can tell
 connecting from waiting. Otherwise it is the interface of httpx.AsyncBaseTransport, and raises httpx's exceptions.
@@ -22,17 +23,17 @@ import ssl
 import threading
 from contextlib import suppress
 
-from agentcli.providers._dial import Dialler, allow_many_files
+from agentcli.providers._dial import Dialler
 from agentcli.providers._fault import FinalError
 from agentcli.providers._http1 import Answer, MalformedError
 from agentcli.providers._httpx import httpx
+from agentcli.providers._proxy import Proxy, tunnel
 
 __all__ = ["Body", "Connection", "StreamTransport", "tls_context"]
 
 _AHEAD = 1 << 20  # bytes that are read ahead of the consumer
 _READ = 128 << 10  # bytes that are read from a socket at once
 _IDLE = 4  # connections kept for an origin
-_MANY = 48  # open connections at which the limit of open files is raised
 
 _Origin = tuple[str, str, int]
 
@@ -109,6 +110,11 @@ class Connection(asyncio.BufferedProtocol):
         assert self._transport
         self._transport.write(data)
 
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """From here on everything is encrypted."""
+        assert self._transport
+        self._transport = await self.loop.start_tls(self._transport, self, context, server_hostname=host)
+
     async def read(self, until: float | None = None) -> bytes:
         """All that has come, waiting for something if nothing has; nothing at the end. Raises ReadTimeout at the time given."""
         if not self._pieces:
@@ -178,8 +184,9 @@ class Connection(asyncio.BufferedProtocol):
 class StreamTransport(httpx.AsyncBaseTransport):
     """See the top of the file."""
 
-    def __init__(self, *, keep: bool = False) -> None:
+    def __init__(self, *, keep: bool = False, proxy: Proxy | None = None) -> None:
         self._keep = keep
+        self._proxy = proxy
         self._idle: dict[_Origin, list[Connection]] = {}
         self._open: set[Connection] = set()
         self._dialler = Dialler()
@@ -203,7 +210,7 @@ class StreamTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         timeouts = request.extensions.get("timeout", {})
-        payload = _payload(request, await request.aread(), keep=self._keep)
+        payload = _payload(request, await request.aread(), self._proxy, keep=self._keep)
         connection = request.extensions.get("connection") or await self.connect(request.url, timeouts.get("connect"))
         while True:
             fresh = not connection.used
@@ -256,13 +263,17 @@ class StreamTransport(httpx.AsyncBaseTransport):
     async def _connect(self, origin: _Origin, raw_host: bytes) -> Connection:
         scheme, host, port = origin
         loop = asyncio.get_running_loop()
-        context = tls_context() if scheme == "https" else None
-        if len(self._open) == _MANY:
-            allow_many_files()
-        sock = await self._dialler.dial(raw_host, port)
+        proxy = self._proxy
+        near = (proxy.scheme, proxy.host, proxy.port) if proxy else origin
+        context = tls_context() if near[0] == "https" else None
+        sock = await self._dialler.dial(proxy.raw_host if proxy else raw_host, near[2])
         connection = Connection(loop, origin)
         try:
-            await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=host if context else None)
+            await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=near[1] if context else None)
+            if proxy and (proxy.socks or scheme == "https"):
+                await tunnel(connection, proxy, raw_host, port)
+                if scheme == "https":
+                    await connection.start_tls(tls_context(), host)
         except BaseException:
             connection.abort()
             sock.close()
@@ -332,9 +343,14 @@ def _origin(url: httpx.URL) -> _Origin:
     return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
 
 
-def _payload(request: httpx.Request, body: bytes, *, keep: bool) -> bytes:
+def _payload(request: httpx.Request, body: bytes, proxy: Proxy | None, *, keep: bool) -> bytes:
     """The request as it is sent: with the length of its body, and without what belongs to another framing."""
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    url = request.url
+    asked = proxy is not None and not proxy.socks and url.scheme == "http"  # the proxy itself, which needs the whole address
+    target = b"http://%b%b" % (url.netloc, url.raw_path) if asked else url.raw_path
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), target)]
+    if asked and proxy and proxy.authorization:
+        lines.append(proxy.authorization)
     for name, value in request.headers.raw:
         if name.lower() not in (b"connection", b"content-length", b"transfer-encoding"):
             lines.append(b"%b: %b" % (name, value))

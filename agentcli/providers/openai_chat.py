@@ -90,6 +90,9 @@ def encode(request: Request, server: Server = Server()) -> Json:  # noqa: B008  
         body["stream_options"] = {"include_usage": True}
     if request.tools:
         body["tools"] = [_tool(spec) for spec in request.tools]
+    if schema := request.schema:
+        form = {"name": "answer", "schema": schema, "strict": _closed(schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": form}
     for name, value in request.settings.items():
         key = _RENAMED.get(name) or name.replace("-", "_")
         if key == "max_tokens" and newer:
@@ -98,6 +101,22 @@ def encode(request: Request, server: Server = Server()) -> Json:  # noqa: B008  
             key = "random_seed"
         body[key] = value
     return {key: value for key, value in body.items() if value is not None}
+
+
+def _closed(schema: Any) -> bool:
+    """May a server hold the answer to this schema strictly? It takes only objects that list and require all they may have."""
+    if not isinstance(schema, dict):
+        return True
+    if schema.get("type") == "object" or "properties" in schema:
+        fields = schema.get("properties") or {}
+        if schema.get("additionalProperties") is not False or set(schema.get("required", ())) != set(fields):
+            return False
+        return all(_closed(field) for field in fields.values())
+    return all(_closed(part) for key in ("items", "anyOf") for part in _several(schema.get(key)))
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _messages(messages: list[Message], server: Server) -> Iterator[Json]:

@@ -106,7 +106,7 @@ def _write(descriptor: int, data: bytes, *, durable: bool) -> None:
         os.close(descriptor)
 
 
-def write_all(descriptor: int, data: bytes | bytearray) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
     """os.write until everything is written: it may take less than it was given."""
     with memoryview(data) as rest:
         done = 0
@@ -154,8 +154,14 @@ def read(path: Path, limit: int = LIMIT) -> bytes:
             if len(data) != status.st_size:
                 data = _read_rest(descriptor, data, limit)
     finally:
-        os.close(descriptor)
+        close(descriptor)
     return data
+
+
+def close(descriptor: int) -> None:
+    """Close a file of which nothing is to be learned any more: it was only read, or fsynced."""
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from errno import EIO
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -81,6 +82,7 @@ class Writer:
         self._gathered = bytearray()
         self._descriptor = -1
         self._size = 0
+        self._unsafe = False
         self._written = 0.0
         self._synced = 0.0
 
@@ -110,6 +112,7 @@ class Writer:
             raise disk.SaveError(self._journal, error) from error
         self._source = source
         self._size = len(line)
+        self._unsafe = False
         self._gathered.clear()
         self._written = self._synced = monotonic()
 
@@ -186,18 +189,22 @@ class Writer:
         if self._descriptor < 0:
             raise RuntimeError("begin() comes before record()")
         try:
+            if self._unsafe:
+                raise OSError(EIO, os.strerror(EIO))
             if self._gathered:
                 self._append()
             self._written = monotonic()
             if sync:
+                self._unsafe = True  # after a failed fsync the next one may succeed over a hole: this file is not to be trusted again
                 os.fsync(self._descriptor)
+                self._unsafe = False
                 self._synced = self._written
         except OSError as error:
             raise disk.SaveError(self._journal, error) from error
 
     def _append(self) -> None:
         try:
-            disk.write_all(self._descriptor, self._gathered)
+            disk.write_all(self._descriptor, bytes(self._gathered))
         except BaseException:
             with suppress(OSError):  # no half line may stand before the next whole one
                 os.ftruncate(self._descriptor, self._size)
@@ -207,7 +214,7 @@ class Writer:
 
     def _shut(self) -> None:
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            disk.close(self._descriptor)
             self._descriptor = -1
 
 

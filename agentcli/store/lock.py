@@ -104,7 +104,7 @@ class Lock:
             return
         with suppress(OSError):  # Windows does not remove an open file; the next owner will use it again
             os.unlink(self._path)
-        os.close(self._descriptor)
+        disk.close(self._descriptor)
         self._descriptor = -1
 
     def __enter__(self) -> Self:
@@ -118,19 +118,19 @@ def _take(path: Path) -> int | None:
     disk.create_folder(path.parent)
     descriptor = os.open(path, _OPEN, 0o600)
     try:
-        if _try(descriptor) and _means(path, descriptor):
+        if _owned(path, descriptor):
             return descriptor
     except BaseException:
-        os.close(descriptor)
+        disk.close(descriptor)
         raise
-    os.close(descriptor)
+    disk.close(descriptor)
     return None
 
 
-def _means(path: Path, descriptor: int) -> bool:
-    """True while the name still means the open file."""
+def _owned(path: Path, descriptor: int) -> bool:
+    """Lock the open file, if nobody has it and the name still means it."""
     try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+        return _try(descriptor) and os.path.samestat(os.stat(path), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 

@@ -140,6 +140,8 @@ class Store:
 
     def hold(self, thread: Thread) -> Writer:
         """Hold a thread for writing. UserError if another process does, or has changed it since it was opened here."""
+        if not index.ID.fullmatch(thread.id):  # it becomes the name of a file
+            raise UserError(f"{ascii(thread.id)[:40]} is not the id of a thread", hint="Leave the id out: a new thread makes its own.")
         lock = self._folder.lock(thread.id)
         try:
             revision = self._folder.recover(thread.id).revision if self._folder.has(thread.id) else 0

@@ -15,14 +15,15 @@ from contextlib import suppress
 from typing import Protocol
 
 from agentcli.core.agent import Approve
-from agentcli.core.event import Event, ReasoningDelta, Retrying, TextDelta, ToolFinished, ToolStarted, TurnEnded
+from agentcli.core.event import Event, Failure, ReasoningDelta, Retrying, TextDelta, ToolFinished, ToolStarted, TurnEnded
 from agentcli.core.message import ToolCall
 from agentcli.core.tool import Tool
+from agentcli.errors import Exit, UserError
 from agentcli.ui.output import Output
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.talk import say
 
-__all__ = ["FORMS", "REDRAWN", "Form", "Notices", "Still", "at_terminal", "form_for", "pausing", "tick"]
+__all__ = ["FORMS", "REDRAWN", "Form", "Notices", "Still", "at_terminal", "form_for", "pausing", "put_failure", "tick"]
 
 REDRAWN = ("terminal", "plain")  # forms that also change while nothing happens
 _TICK = 0.1
@@ -91,17 +92,30 @@ class Json(Still):
 
     def show(self, event: Event) -> None:
         if isinstance(event, TurnEnded):
-            import msgspec
-
-            document = msgspec.to_builtins(event)
-            document.pop("event")
-            document.pop("source")
-            self._out.write(msgspec.json.encode(document) + b"\n")
+            self._out.write(document(event))
         else:
             self._notices.show(event)
 
     def close(self) -> None:
         self._notices.close()
+
+
+def document(ended: TurnEnded) -> bytes:
+    """What `--json` prints."""
+    import msgspec
+
+    fields = msgspec.to_builtins(ended)
+    del fields["event"], fields["source"]
+    return msgspec.json.encode(fields) + b"\n"
+
+
+def put_failure(error: UserError, *, as_line: bool) -> None:
+    """What `--json` and `--jsonl` print for a turn that could not even begin."""
+    from msgspec.json import encode
+
+    ended = TurnEnded(stop="failed", error=Failure(Exit(error.exit_code).name.lower(), error.message, error.hint))
+    with suppress(OSError):
+        os.write(1, encode(ended) + b"\n" if as_line else document(ended))
 
 
 class Notices:

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any, Self
 
 from agentcli.errors import Exit
-from agentcli.ui.terminal import restore
+from agentcli.ui.terminal import hush_again, restore
 
 __all__ = ["Interrupts"]
 
@@ -42,6 +42,8 @@ class Interrupts:
         for name in _ENDING:
             if number := getattr(signal, name, None):  # Windows has no SIGHUP
                 self._previous[number] = signal.signal(number, self._receive)
+        if number := getattr(signal, "SIGCONT", None):
+            self._previous[number] = signal.signal(number, self._go_on)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -69,6 +71,10 @@ class Interrupts:
         """Cancel the turn, as Ctrl-C does."""
         if self._turn:
             self._turn.cancel()
+
+    def _go_on(self, number: int, frame: FrameType | None) -> None:
+        if self._turn:  # a prompt sets the terminal by itself
+            hush_again()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._presses += 1

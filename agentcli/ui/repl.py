@@ -239,6 +239,7 @@ def _prompt(history: Path) -> PromptSession[str]:
         completer=WordCompleter(list(commands), meta_dict=commands, sentence=True),
         complete_while_typing=False,
         enable_open_in_editor=True,
+        enable_suspend=True,
         tempfile_suffix=".md",
     )
     if early := typed_early():

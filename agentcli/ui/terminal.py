@@ -20,7 +20,7 @@ try:
 except ImportError:  # Windows
     termios = None  # type: ignore[assignment]
 
-__all__ = ["flush_typed", "hush", "lines", "restore", "typed_early"]
+__all__ = ["flush_typed", "hush", "hush_again", "lines", "restore", "typed_early"]
 
 _found: list[Any] | None = None
 _early = b""
@@ -37,6 +37,13 @@ def hush() -> None:
             _found = found
             while select.select((fd,), (), (), 0)[0] and (line := os.read(fd, 4096)):
                 _early += line
+
+
+def hush_again() -> None:
+    """After Ctrl-Z and `fg`: the shell may have changed the settings meanwhile."""
+    if termios and _found is not None:
+        with suppress(OSError, ValueError, termios.error):
+            _set(_found, echo=False)
 
 
 def typed_early() -> str:

@@ -61,6 +61,12 @@ class TestStdout:
         answer = json.loads(done.stdout)
         assert (answer["stop"], answer["error"]["kind"], done.returncode) == ("failed", "auth", 69)
 
+    @pytest.mark.parametrize("form", ["--json", "--jsonl"])
+    def test_json_comes_also_if_the_turn_could_not_begin(self, form: str, server: ModelServer) -> None:
+        done = agentcli("ask", form, "-t", "zzzzzzzz", "hi", server=server)
+        answer = json.loads(done.stdout)
+        assert (answer["stop"], answer["error"]["kind"], done.returncode) == ("failed", "usage", 2)
+
     def test_jsonl_is_an_event_a_line_and_ends_with_the_turn(self, server: ModelServer) -> None:
         done = agentcli("ask", "--jsonl", "hi", server=server.says("Hello there", chunks=2))
         events = [json.loads(line) for line in done.stdout.splitlines()]
