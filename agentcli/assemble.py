@@ -23,13 +23,13 @@ from agentcli.errors import Exit, UserError
 from agentcli.providers import PROVIDERS, Clocks, Endpoint, Later
 
 if TYPE_CHECKING:
-    from agentcli.core.agent import Agent, Approve
+    from agentcli.core.agent import Agent
     from agentcli.core.message import ToolCall
     from agentcli.core.provider import Provider
     from agentcli.core.tool import Tool
     from agentcli.session import Session
     from agentcli.store.threads import Store
-    from agentcli.ui.repl import Chat
+    from agentcli.ui.chat import Chat
     from agentcli.ui.schema import Schema
 
 __all__ = ["Choice", "agent", "chat", "choose", "config", "configured_agent", "endpoint", "provider", "session", "store", "thread"]
@@ -181,21 +181,17 @@ def session(loaded: configuration.Loaded, thread: Thread, model: str, *, keep: b
     return made
 
 
-def chat(loaded: configuration.Loaded, thread: Thread, approve: Approve) -> Chat:
+def chat(loaded: configuration.Loaded, thread: Thread, model: str) -> Chat:
     """A conversation at the terminal."""
+    from agentcli.ui.chat import Chat
     from agentcli.ui.form import at_terminal
-    from agentcli.ui.repl import Chat
 
-    chosen = choose(loaded, thread)
     return Chat(
-        session(loaded, thread, chosen.name, keep=True),
-        store,
-        banner=f"agentcli · {chosen.name} ({chosen.why}) · /help",
-        history=configuration.places().history,
+        session(loaded, thread, model, keep=True),
+        store=store,
         form=lambda model: at_terminal(loaded.config.plain, model),
-        approve=approve,
-        make_agent=lambda model: configured_agent(loaded, model, keep=True),
-        make_session=lambda agent, thread: _session(loaded, agent, thread),
+        agent=lambda model: configured_agent(loaded, model, keep=True),
+        on=lambda agent, thread: _session(loaded, agent, thread),
     )
 
 

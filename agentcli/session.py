@@ -96,7 +96,7 @@ class Session:
         """Carry out one turn. However it ends, the thread is saved and sendable, and `ended` says how that was."""
         self.ended = self.error = None
         self.thread.model = self.agent.full_model
-        self._open()
+        self.open()
         tally = Tally(self.agent.name, self.thread.id)
         before = len(self.thread.messages)
         cancelled: asyncio.CancelledError | None = None
@@ -124,8 +124,9 @@ class Session:
             self._clock = None
             flushing.cancel()
             self.thread.mark(stop, before)
-            self._commit()
             self.ended = replace(tally.ended(stop, failure), model=self.agent.full_model)
+            self._record(self.ended)
+            self._commit()
             show(self.ended)
         if cancelled:
             raise cancelled
@@ -133,7 +134,7 @@ class Session:
 
     def save(self) -> None:
         """Write the thread as it is now: after a change that was not a turn."""
-        self._open()
+        self.open()
         self._commit()
 
     def close(self) -> None:
@@ -144,7 +145,8 @@ class Session:
             self._writer.close()
             self._writer = None
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Take hold of the thread on disk, so that nobody else writes to it."""
         if self._hold and self._writer is None:
             self._writer = self._hold(self.thread)
 

@@ -77,6 +77,7 @@ def test_every_event_is_recorded_before_it_is_shown_and_the_document_replaced_be
         *["record MessageAdded", "show MessageAdded"],
         *["record TextDelta", "show TextDelta"] * 2,
         *["record MessageAdded", "show MessageAdded"],
+        "record TurnEnded",
         "commit",
         "show TurnEnded",
     ]

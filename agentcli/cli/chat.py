@@ -92,12 +92,17 @@ def _chat(config: Path | None, changes: dict[str, Any], *, thread: str | None, l
     try:
         from agentcli import assemble
         from agentcli.cli import start
+        from agentcli.config import places
         from agentcli.ui import approve
+        from agentcli.ui.repl import converse
 
         loaded = assemble.config(config, changes)
-        approver = approve.always if yes else approve.at_the_terminal()
         on = assemble.thread(thread, latest=latest, fork=fork)
-        start(assemble.chat(loaded, on, approver).run)
+        model, why = assemble.choose(loaded, on)
+        chat = assemble.chat(loaded, on, model)
+        banner = f"agentcli · {model} ({why}) · /help"
+        approver = approve.always if yes else approve.at_the_terminal()
+        start(lambda: converse(chat, banner=banner, history=places().history, approve=approver))
     finally:
         terminal.restore()
 

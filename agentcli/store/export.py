@@ -2,30 +2,24 @@
 
 All three are pure: a Thread in, a text out. Markdown carries what was said as it was said, so that it can be pasted, edited and
 compared; the page (`page.py`) is for reading and printing and trusts nothing in it; JSON is the document, which `threads import` takes
-back. `CUT` says in words why an answer is not whole: whoever shows an answer shows that too.
+back.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from html import escape
 
 from msgspec.structs import replace
 
-from agentcli.core.message import Blob, Message, Part, Reasoning, Stop, Text, ToolCall, ToolResult
+from agentcli.core.message import Blob, Part, Reasoning, Text, ToolCall, ToolResult
 from agentcli.core.thread import Thread
 from agentcli.errors import UserError
+from agentcli.store.page import page
+from agentcli.store.wording import cut, numbered, speaker
 
-__all__ = ["CUT", "FORMATS", "cut", "document", "html", "markdown", "numbered", "speaker", "with_attachments"]
-
-CUT: dict[Stop | None, str] = {
-    "length": "This answer was cut off: it reached the length limit.",
-    "interrupted": "This answer was stopped before it was finished.",
-    "timed_out": "This answer ran out of time before it was finished.",
-    "failed": "This answer broke off with an error.",
-    "crashed": "This answer was being written when agentcli ended; the rest of it is lost.",
-}
+__all__ = ["FORMATS", "document", "html", "markdown", "with_attachments"]
 
 
 def document(thread: Thread) -> str:
@@ -35,8 +29,6 @@ def document(thread: Thread) -> str:
 
 def html(thread: Thread) -> str:
     """The thread as one self-contained HTML page."""
-    from agentcli.store.page import page
-
     return page(thread)
 
 
@@ -77,29 +69,6 @@ def with_attachments(thread: Thread, bytes_of: Callable[[Blob], bytes]) -> tuple
     copy = replace(thread, messages=messages)
     copy.unknown.update(thread.unknown)
     return copy, missing
-
-
-def cut(message: Message) -> str:
-    """Why this answer is not whole, or nothing."""
-    return CUT.get(message.stop, "")
-
-
-def speaker(message: Message) -> str:
-    """Who says this: "You", "agentcli (openai/gpt-5.4)", "Tools"."""
-    if message.role == "user":
-        return message.author or "You"
-    if message.role == "tool":
-        return "Tools"
-    author = message.author or "Assistant"
-    return f"{author} ({message.model})" if message.model else author
-
-
-def numbered(messages: Iterable[Message]) -> Iterator[tuple[int, Message, dict[str, str]]]:
-    """Each message with its number, counted from 1, and the names of the tools whose results it may hold, by the id of the call."""
-    calls: dict[str, str] = {}
-    for number, message in enumerate(messages, 1):
-        yield number, message, calls
-        calls = {call.id: call.name for call in message.calls}
 
 
 def _block(part: Part, calls: dict[str, str]) -> str:

@@ -23,7 +23,7 @@ from markdown_it.token import Token
 
 from agentcli.core.message import Blob, Message, Part, Reasoning, Text, ToolCall, ToolResult
 from agentcli.core.thread import Thread
-from agentcli.store.export import cut, numbered, speaker
+from agentcli.store.wording import cut, numbered, speaker
 
 __all__ = ["page"]
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from agentcli.core.message import Message
 from agentcli.errors import UserError
+from agentcli.ui.chat import Chat
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.talk import say
 
-if TYPE_CHECKING:
-    from agentcli.ui.repl import Chat
-
-__all__ = ["COMMANDS", "Again", "run"]
+__all__ = ["COMMANDS", "Again", "form_of", "help_of", "run"]
 
 
 class Again:
@@ -26,15 +24,14 @@ class Again:
 
 
 Outcome: TypeAlias = Message | Again | None
-Command: TypeAlias = "Callable[[Chat, str], Awaitable[Outcome] | Outcome]"
+Command: TypeAlias = Callable[[Chat, str], Awaitable[Outcome] | Outcome]
 
 
 def help_(chat: Chat, words: str) -> None:
     """/help: what can be typed here"""
-    width = max(len(_form(command)) for command in COMMANDS.values())
-    for command in COMMANDS.values():
-        form, _, text = (command.__doc__ or "").partition(": ")
-        say(f"  {form:{width}}  {text}")
+    width = max(map(len, map(form_of, COMMANDS)))
+    for name in COMMANDS:
+        say(f"  {form_of(name):{width}}  {help_of(name)}")
     say(
         "\n  Enter sends · Alt-Enter or Ctrl-J new line · Ctrl-X Ctrl-E editor"
         "\n  Ctrl-R searches what you typed before · Tab completes a command"
@@ -137,5 +134,11 @@ async def run(chat: Chat, line: str) -> Outcome:
     return await outcome if isinstance(outcome, Awaitable) else outcome
 
 
-def _form(command: Command) -> str:
-    return (command.__doc__ or "").partition(": ")[0]
+def form_of(name: str) -> str:
+    """How a command is typed."""
+    return (COMMANDS[name].__doc__ or "").partition(": ")[0]
+
+
+def help_of(name: str) -> str:
+    """What a command does."""
+    return (COMMANDS[name].__doc__ or "").partition(": ")[2]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from agentcli.core.message import Blob, Part, Reasoning, Text, ToolCall, ToolResult, now
 from agentcli.core.thread import Thread
-from agentcli.store.export import cut, numbered, speaker
+from agentcli.store.wording import cut, numbered, speaker
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.stdout import bold, columns, dim, on_terminal, put, warning
 from agentcli.ui.talk import colours

@@ -15,8 +15,9 @@ from markdown_it import MarkdownIt
 from agentcli.core.message import Blob, Message, Reasoning, Stop, Text, ToolCall, ToolResult, assistant, user
 from agentcli.core.thread import Thread
 from agentcli.errors import Exit, UserError
-from agentcli.store.export import CUT, FORMATS, document, html, markdown
+from agentcli.store.export import FORMATS, document, html, markdown
 from agentcli.store.import_ import read
+from agentcli.store.wording import CUT
 
 PNG = b"\x89PNG\r\n\x1a\n-not-really"
 

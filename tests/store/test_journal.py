@@ -215,18 +215,22 @@ def test_commit_replaces_the_document_and_removes_the_journal(store: Store) -> N
     assert os.listdir(store.threads) == [f"{thread.id}.json"]
 
 
-def test_a_journal_of_another_revision_is_stale(store: Store) -> None:
-    thread = Thread.of(user("a"))
-    store.save(thread)
+@pytest.mark.parametrize("earlier", [0, 1, 2])
+def test_a_journal_of_another_revision_is_stale(store: Store, earlier: int) -> None:
+    thread = Thread()
+    for number in range(earlier):
+        thread.append(user(f"{number}"))
+        store.save(thread)
     writer = store.hold(thread)
     writer.begin()
     writer.record(added(user("b")))
     journal = (store.threads / f"{thread.id}.journal").read_bytes()
     thread.append(user("b"))
+    thread.append(assistant("c"))
     writer.commit()
     writer.close()
     (store.threads / f"{thread.id}.journal").write_bytes(journal)  # died between replacing and removing
-    assert texts(store.open(thread.id)) == ["a", "b"]
+    assert len(store.open(thread.id).messages) == earlier + 2
     assert not (store.threads / f"{thread.id}.journal").exists()
 
 
@@ -425,6 +429,56 @@ def test_a_full_disk_is_said_by_record_and_no_torn_line_is_left(store: Store, tm
         writer.record(added(user("c")))
         crash(store, writer)
     assert texts(store.open(thread.id)) == ["a", "b", "c"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
+def test_a_half_written_line_is_taken_back_before_the_next(store: Store) -> None:
+    script = f"""
+import os, pathlib, resource
+from agentcli.core.event import MessageAdded
+from agentcli.core.message import user
+from agentcli.core.thread import Thread
+from agentcli.errors import UserError
+from agentcli.store.threads import Store
+home = pathlib.Path({str(store.threads.parent)!r})
+store = Store(home / "threads", home / "blobs", home / "cache")
+writer = store.hold(Thread(id="k7m29xqd"))
+writer.begin()
+writer.record(MessageAdded(source="agentcli", message=user("a")))
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, ((store.threads / "k7m29xqd.journal").stat().st_size + 20, most))
+try:
+    writer.record(MessageAdded(source="agentcli", message=user("b")))
+except UserError as error:
+    print(error.message)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+writer.record(MessageAdded(source="agentcli", message=user("c")))
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-u", "-c", script], capture_output=True, text=True, timeout=30)
+    assert "File too large" in done.stdout, done.stderr
+    assert texts(store.open("k7m29xqd")) == ["a", "b", "c"]
+
+
+def test_after_a_failed_fsync_nothing_counts_as_safe_until_a_new_journal(store: Store) -> None:
+    thread = Thread()
+    with store.hold(thread) as writer:
+        writer.begin()
+        kept = writer._descriptor
+        reading, writer._descriptor = os.pipe()  # a pipe takes what is written, and fsync of it fails
+        for _ in range(2):
+            with pytest.raises(UserError):
+                writer.record(added(user("a")))
+        os.close(reading)
+        os.close(writer._descriptor)
+        writer._descriptor = kept
+        with pytest.raises(UserError, match="Input/output error"):
+            writer.record(added(user("b")))
+        thread.append(user("a"))
+        writer.begin()
+        writer.record(added(user("b")))
+        crash(store, writer)
+    assert texts(store.open(thread.id)) == ["a", "b"]
 
 
 EVENTS = events_of()

@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 
 from agentcli.errors import UserError
-from agentcli.store.lock import BusyError, Lock
+from agentcli.store.lock import BusyError, Lock, _owned
 
 HOLD = """
 import sys, pathlib
@@ -98,6 +98,20 @@ def test_many_at_once_never_two_owners(tmp_path: Path) -> None:
         thread.join(30)
     assert len(most) == 150
     assert max(most) == 1
+
+
+def test_a_lock_on_a_file_that_was_removed_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    first = Lock.take(path, "it")
+    waiting = os.open(path, os.O_RDWR)  # as one does who found the file before its owner removed it
+    try:
+        assert not _owned(path, waiting)
+        first.release()
+        assert not _owned(path, waiting)
+        with Lock.take(path, "it"):
+            assert not _owned(path, waiting)
+    finally:
+        os.close(waiting)
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -154,6 +154,13 @@ def test_rename_delete_add(store: Store) -> None:
     assert len(os.listdir(store.threads)) == 2
 
 
+@pytest.mark.parametrize("name", ["../evil", "", "K7M29XQD", "k7m29xqd\n"])
+def test_an_id_from_elsewhere_never_becomes_a_path(store: Store, name: str) -> None:
+    with pytest.raises(UserError, match="not the id"):
+        store.save(Thread(id=name))
+    assert not store.threads.exists()
+
+
 def test_a_held_thread_is_neither_renamed_nor_deleted(store: Store) -> None:
     thread = saved(store, "k7m29xqd")
     with store.hold(thread):

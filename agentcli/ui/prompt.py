@@ -1,0 +1,94 @@
+"""The prompt of the chat: prompt-toolkit's, with our keys.
+
+Enter sends, Alt-Enter and Ctrl-J are a new line, a paste never sends. Ctrl-C clears the line, and says how to leave if there is none.
+History is kept across runs in a file that nobody else may read.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentcli.core.message import speakable
+from agentcli.ui.talk import say
+from agentcli.ui.terminal import typed_early
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+
+__all__ = ["make", "read"]
+
+
+async def read(prompt: PromptSession[str]) -> str | None:
+    """What the person typed; None if they leave."""
+    while True:
+        say("")
+        try:
+            return speakable(await prompt.prompt_async(handle_sigint=False))
+        except KeyboardInterrupt:
+            if not prompt.default_buffer.text:
+                say("Ctrl-D or /quit leaves.", dim=True)
+        except EOFError:
+            return None
+
+
+def make(history: Path, commands: dict[str, str]) -> PromptSession[str]:
+    """The prompt; `commands` are what Tab completes, with their help."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import WordCompleter
+    from prompt_toolkit.formatted_text import ANSI
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def send(event: KeyPressEvent) -> None:
+        event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    @keys.add("c-j")
+    def new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    @keys.add("c-c")
+    def clear_or_say(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        else:
+            event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
+
+    prompt: PromptSession[str] = PromptSession(
+        ANSI("\x1b[1;36m> \x1b[0m"),
+        multiline=True,
+        prompt_continuation="  ",
+        key_bindings=keys,
+        history=_history(history),
+        completer=WordCompleter(list(commands), meta_dict=commands, sentence=True),
+        complete_while_typing=False,
+        enable_open_in_editor=True,
+        enable_suspend=True,
+        tempfile_suffix=".md",
+    )
+    if early := typed_early():
+        from prompt_toolkit.input.typeahead import store_typeahead
+        from prompt_toolkit.input.vt100_parser import Vt100Parser
+        from prompt_toolkit.key_binding.key_processor import KeyPress
+
+        typed: list[KeyPress] = []
+        Vt100Parser(typed.append).feed(early)
+        store_typeahead(prompt.app.input, typed)
+    return prompt
+
+
+def _history(path: Path) -> Any:
+    """What was typed in earlier runs, readable by nobody else; kept in memory only where it cannot be written."""
+    import os
+
+    from prompt_toolkit.history import FileHistory, InMemoryHistory
+
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+        return FileHistory(str(path))
+    return InMemoryHistory()
