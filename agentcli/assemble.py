@@ -181,7 +181,7 @@ def session(loaded: configuration.Loaded, thread: Thread, model: str, *, keep: b
     return made
 
 
-def chat(loaded: configuration.Loaded, thread: Thread, model: str) -> Chat:
+def chat(loaded: configuration.Loaded, thread: Thread, model: str, *, verbose: bool = False) -> Chat:
     """A conversation at the terminal."""
     from agentcli.ui.chat import Chat
     from agentcli.ui.form import at_terminal
@@ -189,7 +189,7 @@ def chat(loaded: configuration.Loaded, thread: Thread, model: str) -> Chat:
     return Chat(
         session(loaded, thread, model, keep=True),
         store=store,
-        form=lambda model: at_terminal(loaded.config.plain, model),
+        form=lambda model: at_terminal(loaded.config.plain, model, "verbose" if verbose else "normal"),
         agent=lambda model: configured_agent(loaded, model, keep=True),
         on=lambda agent, thread: _session(loaded, agent, thread),
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -35,7 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("agentcli.cli.doctor:doctor", "Find out why it does not work."),
 }
 
-_OWN_OPTIONS = {"--help", "-h", "--install-completion", "--show-completion"}
+_GRACE = 2.0  # seconds that what is left running at the end has to end
+_OWN_OPTIONS = {"--help", "-h", "--version", "-V", "--install-completion", "--show-completion"}
 
 
 class _Commands(TyperGroup):
@@ -86,7 +87,12 @@ app = typer.Typer(cls=_Commands, rich_markup_mode=None, context_settings=_HELP, 
     help="A conversational agent for the terminal. Without a command: chat.",
     epilog="`agentcli COMMAND --help` says what a command can do.",
 )
-def _root() -> None: ...
+def _root(version: Annotated[bool, typer.Option("--version", "-V", help="Show the version and exit.")] = False) -> None:
+    if version:
+        from agentcli import __version__
+
+        print(f"agentcli {__version__}")
+        raise typer.Exit
 
 
 def run() -> NoReturn:
@@ -120,7 +126,18 @@ def start(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     """Run a command that waits on the network or on a person: the only event loop of the program."""
     import asyncio
 
-    raise typer.Exit(asyncio.run(main()))
+    async def bounded() -> int:
+        code = await main()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left and (await asyncio.wait(left, timeout=_GRACE))[1]:  # a tool that will not be cancelled
+            from agentcli.ui.terminal import leave_now
+
+            leave_now(code)
+        return code
+
+    raise typer.Exit(asyncio.run(bounded()))
 
 
 def _call(arguments: list[str]) -> int:

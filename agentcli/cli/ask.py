@@ -11,6 +11,7 @@ from agentcli.cli import option
 from agentcli.errors import Exit, UserError
 
 if TYPE_CHECKING:
+    from agentcli.ui.form import Talk
     from agentcli.ui.schema import Schema
 
 __all__ = ["ask"]
@@ -70,18 +71,19 @@ def ask(
         from agentcli.ui import approve, attach
         from agentcli.ui.ask import ask as answer
 
-        message = attach.message(_prompt(prompt or [], file or []), file or [])
+        message = attach.message(_prompt(prompt or [], file or [], quiet), file or [])
         loaded = assemble.config(config, changes)
         on = assemble.thread(thread, latest=continue_, fork=fork)
         chosen = assemble.choose(loaded, on)
         fitting = _schema(schema)
+        talk: Talk = "quiet" if quiet else "verbose" if verbose else "normal"
         form = form_for(json=json, jsonl=jsonl, plain=loaded.config.plain)
         approver = approve.always if yes else approve.at_the_terminal() if _somebody_there() else None
 
         async def main() -> int:
             session = assemble.session(loaded, on, chosen.name, keep=False, schema=fitting)
             try:
-                return await answer(session, message, approver, form=form, quiet=quiet, schema=fitting)
+                return await answer(session, message, approver, form=form, talk=talk, schema=fitting)
             finally:
                 await session.agent.aclose()
 
@@ -105,7 +107,7 @@ def _schema(text: str | None) -> Schema | None:
     return Schema.of(text)
 
 
-def _prompt(words: list[str], files: list[str]) -> str:
+def _prompt(words: list[str], files: list[str], quiet: bool) -> str:
     """The prompt: the words, what is piped in, or both."""
     from agentcli.ui import stdin
     from agentcli.ui.talk import say
@@ -117,7 +119,7 @@ def _prompt(words: list[str], files: list[str]) -> str:
         pass  # stdin is an attachment
     elif said:
         piped, gave_up = stdin.read_if_any()
-        if gave_up:
+        if gave_up and not quiet:
             say(f"note: nothing came on stdin for {stdin.PATIENCE:g} s; going on without it (`< /dev/null` says so at once)")
         said = stdin.joined(said, piped)
     elif sys.stdin is not None and not sys.stdin.isatty():

@@ -48,7 +48,7 @@ def chat(
         no_save=no_save,
         plain=plain,
     )
-    _chat(config, changes, thread=thread, latest=continue_, fork=fork, yes=yes)
+    _chat(config, changes, thread=thread, latest=continue_, fork=fork, yes=yes, verbose=verbose)
 
 
 def resume(
@@ -81,10 +81,12 @@ def resume(
         from agentcli import assemble
 
         thread = pick(assemble.store())
-    _chat(config, changes, thread=thread, latest=False, fork=fork, yes=yes)
+    _chat(config, changes, thread=thread, latest=False, fork=fork, yes=yes, verbose=verbose)
 
 
-def _chat(config: Path | None, changes: dict[str, Any], *, thread: str | None, latest: bool, fork: bool, yes: bool) -> None:
+def _chat(
+    config: Path | None, changes: dict[str, Any], *, thread: str | None, latest: bool, fork: bool, yes: bool, verbose: bool
+) -> None:
     _need_terminal('To ask one question from a script: agentcli ask "…"')
     from agentcli.ui import terminal
 
@@ -99,7 +101,7 @@ def _chat(config: Path | None, changes: dict[str, Any], *, thread: str | None, l
         loaded = assemble.config(config, changes)
         on = assemble.thread(thread, latest=latest, fork=fork)
         model, why = assemble.choose(loaded, on)
-        chat = assemble.chat(loaded, on, model)
+        chat = assemble.chat(loaded, on, model, verbose=verbose)
         banner = f"agentcli · {model} ({why}) · /help"
         approver = approve.always if yes else approve.at_the_terminal()
         start(lambda: converse(chat, banner=banner, history=places().history, approve=approver))

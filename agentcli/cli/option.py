@@ -61,7 +61,7 @@ Settings = Annotated[
     typer.Option("-o", metavar="KEY=VALUE", help="A setting of the model: temperature, max-tokens, effort, … Repeatable."),
 ]
 Plain = Annotated[bool, typer.Option("--plain", help="No colours, nothing redrawn.")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Say more: what is waited for, and where a fault happened.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Say more: thinking, what is waited for, and where a fault happened.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Use this configuration file.")]
 
 

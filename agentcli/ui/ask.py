@@ -10,7 +10,7 @@ from agentcli.core.agent import Approve
 from agentcli.core.message import Message
 from agentcli.errors import Exit, UserError
 from agentcli.session import Session, exit_code
-from agentcli.ui.form import FORMS, REDRAWN, Form, pausing, tick
+from agentcli.ui.form import FORMS, REDRAWN, Form, Talk, pausing, tick
 from agentcli.ui.interrupt import Interrupts
 from agentcli.ui.output import Output
 from agentcli.ui.talk import say_error
@@ -22,13 +22,13 @@ __all__ = ["ask"]
 
 
 async def ask(
-    session: Session, message: str | Message, approve: Approve | None, *, form: str, quiet: bool, schema: Schema | None = None
+    session: Session, message: str | Message, approve: Approve | None, *, form: str, talk: Talk, schema: Schema | None = None
 ) -> int:
     """Ask, show, save; the exit code."""
     with Interrupts() as interrupts:
         out = Output(interrupts.stop)
-        fitting = _held_to(schema, out, quiet, form)
-        shown: Form = fitting or FORMS[form](out, quiet)
+        fitting = _held_to(schema, out, talk, form)
+        shown: Form = fitting or FORMS[form](out, talk)
         approve = pausing(shown, approve)
         ticking = asyncio.create_task(tick(shown)) if form in REDRAWN else None
         try:
@@ -65,9 +65,9 @@ def _outcome(session: Session, interrupts: Interrupts, out: Output) -> int:
     return interrupts.ending if interrupts.ending and code == Exit.INTERRUPTED else code
 
 
-def _held_to(schema: Schema | None, out: Output, quiet: bool, form: str) -> Fitting | None:
+def _held_to(schema: Schema | None, out: Output, talk: Talk, form: str) -> Fitting | None:
     if schema is None:
         return None
     from agentcli.ui.schema import Fitting
 
-    return Fitting(out, quiet, form, schema)
+    return Fitting(out, talk, form, schema)

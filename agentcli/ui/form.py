@@ -12,10 +12,21 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from agentcli.core.agent import Approve
-from agentcli.core.event import Event, Failure, ReasoningDelta, Retrying, TextDelta, ToolFinished, ToolStarted, TurnEnded
+from agentcli.core.event import (
+    Event,
+    Failure,
+    ReasoningDelta,
+    Retrying,
+    TextDelta,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+    TurnEnded,
+    Waiting,
+)
 from agentcli.core.message import ToolCall
 from agentcli.core.tool import Tool
 from agentcli.errors import Exit, UserError
@@ -23,10 +34,13 @@ from agentcli.ui.output import Output
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.talk import say
 
-__all__ = ["FORMS", "REDRAWN", "Form", "Notices", "Still", "at_terminal", "form_for", "pausing", "put_failure", "tick"]
+__all__ = ["FORMS", "REDRAWN", "Form", "Notices", "Still", "Talk", "at_terminal", "form_for", "pausing", "put_failure", "tick"]
 
 REDRAWN = ("terminal", "plain")  # forms that also change while nothing happens
 _TICK = 0.1
+
+# How much is said besides the answer: `--quiet`, nothing, `--verbose`.
+Talk: TypeAlias = Literal["quiet", "normal", "verbose"]
 
 
 class Form(Protocol):
@@ -64,14 +78,14 @@ async def tick(form: Form) -> None:
 class Piped(Still):
     """The model's text to stdout, byte for byte; everything else to stderr."""
 
-    def __init__(self, out: Output, quiet: bool) -> None:
+    def __init__(self, out: Output, talk: Talk) -> None:
         self._out = out
-        self._notices = Notices(quiet)
+        self._notices = Notices(talk)
         self._last = ""
 
     def show(self, event: Event) -> None:
         if type(event) is TextDelta:
-            self._out.write(event.text.encode())
+            self._out.write(event.text.encode(errors="replace"))
             self._last = event.text
             return
         if isinstance(event, ToolStarted | TurnEnded) and self._last and not self._last.endswith("\n"):
@@ -86,9 +100,9 @@ class Piped(Still):
 class Json(Still):
     """One document, at the end, whatever the end is."""
 
-    def __init__(self, out: Output, quiet: bool) -> None:
+    def __init__(self, out: Output, talk: Talk) -> None:
         self._out = out
-        self._notices = Notices(quiet)
+        self._notices = Notices(talk)
 
     def show(self, event: Event) -> None:
         if isinstance(event, TurnEnded):
@@ -119,10 +133,11 @@ def put_failure(error: UserError, *, as_line: bool) -> None:
 
 
 class Notices:
-    """Reasoning, tools and retries, for whoever watches stderr."""
+    """Reasoning, tools and retries, for whoever watches stderr; and, if they want it all, what is being waited for."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet or sys.stderr is None
+    def __init__(self, talk: Talk) -> None:
+        self._quiet = talk == "quiet" or sys.stderr is None
+        self._verbose = talk == "verbose"
         self._thinking = False
 
     def show(self, event: Event) -> None:
@@ -137,6 +152,10 @@ class Notices:
                 say(f"tool {one_line(name)}({one_line(arguments, 200)})", dim=True)
             case ToolFinished(name=name, content=content, is_error=True):
                 say(f"tool {one_line(name)} failed: {one_line(content, 200)}")
+            case ToolProgress(text=text) if self._verbose:
+                say(f"  {one_line(text, 200)}", dim=True)
+            case Waiting(what=what) if self._verbose:
+                say(f"{one_line(what)} …", dim=True)
             case Retrying(attempt=attempt, attempts=attempts, delay=delay, reason=reason):
                 say(f"retry {attempt} of {attempts} in {delay:.0f} s: {one_line(reason, 200)}", dim=True)
 
@@ -155,7 +174,7 @@ class Notices:
             say("\n")
 
 
-def at_terminal(plain: bool, model: str = "") -> Form:
+def at_terminal(plain: bool, model: str = "", talk: Talk = "normal") -> Form:
     """How a terminal shows a turn: as Markdown, or append-only."""
     if plain or os.environ.get("TERM", "dumb") in ("", "dumb") or os.environ.get("ACCESSIBLE") not in (None, "", "0"):
         from agentcli.ui.plain import Plain
@@ -163,7 +182,7 @@ def at_terminal(plain: bool, model: str = "") -> Form:
         return Plain(sys.stdout)
     from agentcli.ui.render import Renderer
 
-    return Renderer(sys.stdout, model=model)
+    return Renderer(sys.stdout, model=model, thinking="full" if talk == "verbose" else "short")
 
 
 def pausing(form: Form, approve: Approve | None) -> Approve | None:
@@ -178,19 +197,19 @@ def pausing(form: Form, approve: Approve | None) -> Approve | None:
     return asked
 
 
-def _lines(out: Output, quiet: bool) -> Form:
+def _lines(out: Output, talk: Talk) -> Form:
     from agentcli.ui.jsonl import JsonLines
 
     return JsonLines(out.write)
 
 
 # How an answer may go out: a name, and what makes the Form.
-FORMS: dict[str, Callable[[Output, bool], Form]] = {
+FORMS: dict[str, Callable[[Output, Talk], Form]] = {
     "piped": Piped,
     "json": Json,
     "jsonl": _lines,
-    "terminal": lambda out, quiet: at_terminal(plain=False),
-    "plain": lambda out, quiet: at_terminal(plain=True),
+    "terminal": lambda out, talk: at_terminal(plain=False, talk=talk),
+    "plain": lambda out, talk: at_terminal(plain=True, talk=talk),
 }
 
 

@@ -12,7 +12,6 @@ ends with 128 + the signal, as those signals do. Without a turn, every one of th
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -20,7 +19,7 @@ from types import FrameType
 from typing import Any, Self
 
 from agentcli.errors import Exit
-from agentcli.ui.terminal import hush_again, restore
+from agentcli.ui.terminal import hush_again, leave_now
 
 __all__ = ["Interrupts"]
 
@@ -80,8 +79,7 @@ class Interrupts:
         self._presses += 1
         code = _ENDING[signal.Signals(number).name]
         if self._presses > 2:
-            restore()
-            os._exit(self.ending or code)
+            leave_now(self.ending or code)
         if number != signal.SIGINT or self._turn is None:
             self.ending = code
         task = self._turn or self._main

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from agentcli.core.event import Event, Failure, TextDelta, TurnEnded
 from agentcli.errors import Exit, UserError
-from agentcli.ui.form import FORMS, Notices, Still
+from agentcli.ui.form import FORMS, Notices, Still, Talk
 from agentcli.ui.output import Output
 
 __all__ = ["Fitting", "Schema"]
@@ -88,12 +88,12 @@ class Schema:
 class Fitting(Still):
     """An answer that must fit a schema: held back until it does."""
 
-    def __init__(self, out: Output, quiet: bool, form: str, schema: Schema) -> None:
+    def __init__(self, out: Output, talk: Talk, form: str, schema: Schema) -> None:
         self.wrong: UserError | None = None
         self._out = out
         self._schema = schema
-        self._notices = Notices(quiet)
-        self._inner = FORMS[form](out, quiet) if form in ("json", "jsonl") else None
+        self._notices = Notices(talk)
+        self._inner = FORMS[form](out, talk) if form in ("json", "jsonl") else None
         self._lines = form == "jsonl"
         self._ended: TurnEnded | None = None
 

@@ -13,14 +13,14 @@ import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 try:
     import termios
 except ImportError:  # Windows
     termios = None  # type: ignore[assignment]
 
-__all__ = ["flush_typed", "hush", "hush_again", "lines", "restore", "typed_early"]
+__all__ = ["flush_typed", "hush", "hush_again", "leave_now", "lines", "restore", "typed_early"]
 
 _found: list[Any] | None = None
 _early = b""
@@ -58,6 +58,15 @@ def restore() -> None:
     if termios and _found is not None:
         with suppress(OSError, ValueError, termios.error):
             termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, _found)
+
+
+def leave_now(code: int) -> NoReturn:
+    """End the program without waiting for anything."""
+    restore()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 @contextmanager
