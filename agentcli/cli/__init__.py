@@ -98,9 +98,7 @@ def _root(version: Annotated[bool, typer.Option("--version", "-V", help="Show th
 def run() -> NoReturn:
     """Run the command line and leave with its exit code."""
     gc.set_threshold(20_000, 20, 20)  # what start-up makes is not garbage: looking for some in it takes a tenth of its time
-    arguments = sys.argv[1:]
-    if not arguments or (arguments[0].startswith("-") and arguments[0].split("=")[0] not in _OWN_OPTIONS):
-        arguments.insert(0, "chat")
+    arguments = _with_command(sys.argv[1:])
     code: int = Exit.FAILED
     try:
         code = _call(arguments)
@@ -120,6 +118,13 @@ def run() -> NoReturn:
     if code == Exit.BROKEN_PIPE:
         _drop_stdout()
     sys.exit(code)
+
+
+def _with_command(arguments: list[str]) -> list[str]:
+    """What was typed, with `chat` before it if it names no command."""
+    if arguments and (not arguments[0].startswith("-") or arguments[0].split("=")[0] in _OWN_OPTIONS):
+        return arguments
+    return ["chat", *arguments]
 
 
 def start(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
@@ -158,7 +163,10 @@ def _usage_error(error: Any) -> UserError:
     path = context.command_path if context else "agentcli"
     message = error.format_message().strip().rstrip(".")
     message = message[:1].lower() + message[1:] if message[:2].istitle() or message[1:2].islower() else message
-    return UserError(message, hint=f"Try `{path} --help`.", exit_code=Exit.USAGE)
+    hint = f"Try `{path} --help`."
+    if path.endswith("chat") and (meant := next((word for word in sys.argv[2:] if word in COMMANDS), None)):
+        hint += f" Options stand behind the command: `agentcli {meant} …`."
+    return UserError(message, hint=hint, exit_code=Exit.USAGE)
 
 
 def _tell(error: UserError) -> int:

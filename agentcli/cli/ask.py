@@ -71,7 +71,8 @@ def ask(
         from agentcli.ui import approve, attach
         from agentcli.ui.ask import ask as answer
 
-        message = attach.message(_prompt(prompt or [], file or [], quiet), file or [])
+        said, piped = _prompt(prompt or [], file or [], quiet)
+        message = attach.message(said, file or [], piped)
         loaded = assemble.config(config, changes)
         on = assemble.thread(thread, latest=continue_, fork=fork)
         chosen = assemble.choose(loaded, on)
@@ -107,12 +108,12 @@ def _schema(text: str | None) -> Schema | None:
     return Schema.of(text)
 
 
-def _prompt(words: list[str], files: list[str], quiet: bool) -> str:
-    """The prompt: the words, what is piped in, or both."""
+def _prompt(words: list[str], files: list[str], quiet: bool) -> tuple[str, str]:
+    """The prompt, and what is piped in along with it."""
     from agentcli.ui import stdin
     from agentcli.ui.talk import say
 
-    said = stdin.typed(words)
+    said, piped = stdin.typed(words), ""
     if said == "-":
         said = stdin.read_all()
     elif "-" in files:
@@ -121,11 +122,10 @@ def _prompt(words: list[str], files: list[str], quiet: bool) -> str:
         piped, gave_up = stdin.read_if_any()
         if gave_up and not quiet:
             say(f"note: nothing came on stdin for {stdin.PATIENCE:g} s; going on without it (`< /dev/null` says so at once)")
-        said = stdin.joined(said, piped)
     elif sys.stdin is not None and not sys.stdin.isatty():
         said = stdin.read_all()
     if said.strip() or files:
-        return said
+        return said, stdin.marked(piped)
     raise UserError(
         "there is no question",
         hint='agentcli ask "What is a monad?"    or    git diff | agentcli ask "Write a commit message"    or    agentcli, to chat',

@@ -15,11 +15,11 @@ __all__ = ["chat", "resume"]
 
 
 def chat(
-    model: option.Model = None,
-    system: option.System = None,
     thread: option.ThreadId = None,
     continue_: option.Continue = False,
     fork: option.Fork = False,
+    model: option.Model = None,
+    system: option.System = None,
     no_save: option.NoSave = False,
     timeout: option.Timeout = None,
     idle_timeout: option.IdleTimeout = None,
@@ -53,27 +53,21 @@ def chat(
 
 def resume(
     thread: Annotated[str | None, typer.Argument(metavar="[ID]", help="The thread; a beginning of its id will do.")] = None,
-    model: option.Model = None,
     fork: option.Fork = False,
+    model: option.Model = None,
+    system: option.System = None,
     timeout: option.Timeout = None,
+    idle_timeout: option.IdleTimeout = None,
     tool: option.Tools = None,
+    no_tools: option.NoTools = False,
     yes: option.Yes = False,
+    max_steps: option.MaxSteps = None,
+    setting: option.Settings = None,
     plain: option.Plain = False,
     verbose: option.Verbose = False,
     config: option.ConfigFile = None,
 ) -> None:
     """Chat in a saved thread. Without an id, pick one from a list."""
-    changes = option.overrides(
-        model=model,
-        system=None,
-        timeout=timeout,
-        idle_timeout=None,
-        max_steps=None,
-        tools=tool,
-        no_tools=False,
-        settings=None,
-        plain=plain,
-    )
     if thread is None:
         from agentcli.ui.pick import pick
 
@@ -81,7 +75,22 @@ def resume(
         from agentcli import assemble
 
         thread = pick(assemble.store())
-    _chat(config, changes, thread=thread, latest=False, fork=fork, yes=yes, verbose=verbose)
+    chat(
+        thread,
+        fork=fork,
+        model=model,
+        system=system,
+        timeout=timeout,
+        idle_timeout=idle_timeout,
+        tool=tool,
+        no_tools=no_tools,
+        yes=yes,
+        max_steps=max_steps,
+        setting=setting,
+        plain=plain,
+        verbose=verbose,
+        config=config,
+    )
 
 
 def _chat(

@@ -42,10 +42,10 @@ Continue = Annotated[bool, typer.Option("--continue", "-c", help="Go on in the l
 Fork = Annotated[bool, typer.Option("--fork", help="Go on in a copy of the thread, and leave the thread as it is.")]
 NoSave = Annotated[bool, typer.Option("--no-save", help="Do not save the thread.")]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Time for the whole turn; 0 means no limit.")
+    float | None, typer.Option("--timeout", metavar="SECONDS", help="Time for the whole turn (300); 0 means no limit.")
 ]
 IdleTimeout = Annotated[
-    float | None, typer.Option("--idle-timeout", metavar="SECONDS", min=0, help="Time that the model may be silent; 0 means no limit.")
+    float | None, typer.Option("--idle-timeout", metavar="SECONDS", help="Time that the model may be silent (120); 0 means no limit.")
 ]
 Tools = Annotated[
     list[str] | None,
@@ -53,9 +53,7 @@ Tools = Annotated[
 ]
 NoTools = Annotated[bool, typer.Option("--no-tools", help="No tools, also none from the configuration.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Approve every tool that asks.")]
-MaxSteps = Annotated[
-    int | None, typer.Option("--max-steps", metavar="N", min=1, help="How many answers of the model a turn may take.")
-]
+MaxSteps = Annotated[int | None, typer.Option("--max-steps", metavar="N", help="How many answers of the model a turn may take (50).")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("-o", metavar="KEY=VALUE", help="A setting of the model: temperature, max-tokens, effort, … Repeatable."),

@@ -46,7 +46,7 @@ def list_(
     if json:
         stdout.print_json(whole[: limit or None])
     else:
-        ui.print_rows(whole, LIMIT if limit is None else limit)
+        ui.print_rows(whole, _most(limit, LIMIT))
     ui.say_damaged(rows)
     if not rows:
         say("There are no threads yet; `agentcli chat` starts one.", dim=True)
@@ -81,7 +81,7 @@ def search(
     if json:
         ui.print_hits_as_json(hits, limit or 0)
     else:
-        ui.print_hits(hits, words, HITS if limit is None else limit)
+        ui.print_hits(hits, words, _most(limit, HITS))
     ui.say_damaged(store.rows())
 
 
@@ -214,3 +214,10 @@ def _write(file: Path, text: str, *, replace: bool) -> None:
         raise UserError(f"{file} is there already", hint="--force replaces it.", exit_code=Exit.USAGE) from None
     except (OSError, ValueError) as error:
         raise UserError(f"cannot write {file}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _most(limit: int | None, usual: int) -> int:
+    """How many to print: a terminal has room for so much, a pipe gets all."""
+    if limit is not None:
+        return limit
+    return usual if stdout.on_terminal() else 0

@@ -260,7 +260,9 @@ class _Turn:
             return replace(finished, content=told(error))
         if not tool.asks:
             return None
-        answer = await self.options.approve(one, tool) if self.options.approve else False
+        if self.options.approve is None:
+            return replace(finished, content="This call was not allowed: there was nobody to ask.", denied=True)
+        answer = await self.options.approve(one, tool)
         if answer is True:
             return None
         words = f" They said: {answer}" if answer else ""

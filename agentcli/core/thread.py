@@ -64,7 +64,7 @@ class Thread(Struct, kw_only=True, eq=False, dict=True):
         self.messages.append(message)
         self.updated = now()
         if not self.title and message.role == "user":
-            self.title = title_of(message.text)
+            self.title = title_of(next((part.text for part in message.parts if isinstance(part, Text)), ""))
 
     def settle(self, done: Mapping[str, ToolResult] = {}, begun: Collection[str] = ()) -> list[Message]:
         """Give every tool call that has no result one, and say which messages that added.

@@ -57,6 +57,8 @@ def at_the_terminal() -> Approve:
 
 async def _line() -> str:
     """A line from the terminal, without holding up the loop; empty if the terminal is gone."""
+    if sys.platform == "win32":  # its loop cannot watch a console
+        return await asyncio.to_thread(sys.stdin.readline)
     loop = asyncio.get_running_loop()
     line: asyncio.Future[str] = loop.create_future()
     fd = sys.stdin.fileno()

@@ -62,6 +62,9 @@ def _outcome(session: Session, interrupts: Interrupts, out: Output) -> int:
     if session.unsaved:
         say_error(session.unsaved)
     code = exit_code(session)
+    if code == Exit.DENIED and ended:
+        names = ", ".join(dict.fromkeys(ended.denied))
+        say_error(UserError(f"a tool was needed and not allowed: {names}", hint="`--yes` allows every tool that asks."))
     return interrupts.ending if interrupts.ending and code == Exit.INTERRUPTED else code
 
 

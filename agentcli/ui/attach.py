@@ -28,10 +28,9 @@ _KINDS = {
 }
 
 
-def message(text: str, files: Iterable[str]) -> Message:
-    """What a person says, with the files they named."""
-    parts: list[Part] = [_part(name) for name in files]
-    return user(*parts, *([text] if text else []))
+def message(text: str, files: Iterable[str], piped: str = "") -> Message:
+    """What a person says, then what was piped in and the files they named."""
+    return user(*filter(None, (text, piped)), *map(_part, files))
 
 
 def _part(name: str) -> Part:
@@ -45,12 +44,14 @@ def _part(name: str) -> Part:
         content = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise _refused(name, "it is neither text (UTF-8) nor an image or a PDF") from None
-    return Text(speakable(f'<file name="{os.path.basename(name)}">\n{content.rstrip()}\n</file>\n\n'))
+    return Text(speakable(f'<file name="{os.path.basename(name)}">\n{content.rstrip()}\n</file>'))
 
 
 def _read(name: str) -> bytes:
     if name == "-":
         return sys.stdin.buffer.read(_MOST) if sys.stdin else b""
+    if name.startswith(("http://", "https://")):
+        raise UserError(f"cannot attach {name}: only files can be", hint=f"curl -s {name} | agentcli ask …", exit_code=Exit.USAGE)
     path = os.path.expanduser(name)
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))  # a FIFO must not hang us

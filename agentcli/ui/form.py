@@ -18,6 +18,7 @@ from agentcli.core.agent import Approve
 from agentcli.core.event import (
     Event,
     Failure,
+    MessageAdded,
     ReasoningDelta,
     Retrying,
     TextDelta,
@@ -32,7 +33,7 @@ from agentcli.core.tool import Tool
 from agentcli.errors import Exit, UserError
 from agentcli.ui.output import Output
 from agentcli.ui.sanitise import one_line, visible
-from agentcli.ui.talk import say
+from agentcli.ui.talk import say, seconds
 
 __all__ = ["FORMS", "REDRAWN", "Form", "Notices", "Still", "Talk", "at_terminal", "form_for", "pausing", "put_failure", "tick"]
 
@@ -81,17 +82,25 @@ class Piped(Still):
     def __init__(self, out: Output, talk: Talk) -> None:
         self._out = out
         self._notices = Notices(talk)
-        self._last = ""
+        self._end = ""  # of what was written
+        self._paused = False  # by tools: what the model says next is a paragraph of its own
 
     def show(self, event: Event) -> None:
         if type(event) is TextDelta:
-            self._out.write(event.text.encode(errors="replace"))
-            self._last = event.text
+            if self._paused:
+                self._write("\n" * (2 - self._end.count("\n")))
+                self._paused = False
+            self._write(event.text)
             return
-        if isinstance(event, ToolStarted | TurnEnded) and self._last and not self._last.endswith("\n"):
-            self._out.write(b"\n")
-            self._last = "\n"
+        if isinstance(event, ToolStarted) and self._end:
+            self._paused = True
+        elif isinstance(event, TurnEnded) and self._end and not self._end.endswith("\n"):
+            self._write("\n")
         self._notices.show(event)
+
+    def _write(self, text: str) -> None:
+        self._out.write(text.encode(errors="replace"))
+        self._end = text[-2:] if len(text) > 1 else (self._end + text)[-2:]
 
     def close(self) -> None:
         self._notices.close()
@@ -157,7 +166,7 @@ class Notices:
             case Waiting(what=what) if self._verbose:
                 say(f"{one_line(what)} …", dim=True)
             case Retrying(attempt=attempt, attempts=attempts, delay=delay, reason=reason):
-                say(f"retry {attempt} of {attempts} in {delay:.0f} s: {one_line(reason, 200)}", dim=True)
+                say(f"retry {attempt} of {attempts} in {seconds(delay)}: {one_line(reason, 200)}", dim=True)
 
     def close(self) -> None:
         if not self._quiet:
@@ -185,6 +194,22 @@ def at_terminal(plain: bool, model: str = "", talk: Talk = "normal") -> Form:
     return Renderer(sys.stdout, model=model, thinking="full" if talk == "verbose" else "short")
 
 
+class AnswerOnly:
+    """A form that gets to see nothing but the answer: `--quiet` on a terminal."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self.tick, self.pause, self.close = form.tick, form.pause, form.close
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, TextDelta | MessageAdded | TurnEnded):
+            self._form.show(event)
+
+
+def _answer_only(form: Form, talk: Talk) -> Form:
+    return AnswerOnly(form) if talk == "quiet" else form
+
+
 def pausing(form: Form, approve: Approve | None) -> Approve | None:
     """An approver before whose question the form leaves the terminal."""
     if approve is None:
@@ -208,8 +233,8 @@ FORMS: dict[str, Callable[[Output, Talk], Form]] = {
     "piped": Piped,
     "json": Json,
     "jsonl": _lines,
-    "terminal": lambda out, talk: at_terminal(plain=False, talk=talk),
-    "plain": lambda out, talk: at_terminal(plain=True, talk=talk),
+    "terminal": lambda out, talk: _answer_only(at_terminal(plain=False, talk=talk), talk),
+    "plain": lambda out, talk: _answer_only(at_terminal(plain=True, talk=talk), talk),
 }
 
 

@@ -7,7 +7,7 @@ from agentcli.store.index import Row
 from agentcli.store.threads import Store
 from agentcli.ui.sanitise import one_line
 
-__all__ = ["listed", "pick"]
+__all__ = ["chosen", "listed", "pick"]
 
 _SHOWN = 20
 
@@ -27,8 +27,11 @@ def pick(store: Store) -> str:
         answer = input("Which one? (number or id, Enter for the first) ").strip()
     except EOFError:
         raise UserError("no thread was picked", exit_code=Exit.USAGE) from None
-    if not answer:
-        return rows[0].id
+    return chosen(answer, rows, store) if answer else rows[0].id
+
+
+def chosen(answer: str, rows: list[Row], store: Store) -> str:
+    """The thread that a number in the list, or an id, means."""
     if answer.isdecimal() and 1 <= int(answer) <= min(len(rows), _SHOWN):
         return rows[int(answer) - 1].id
     return store.resolve(answer)

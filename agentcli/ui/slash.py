@@ -51,15 +51,18 @@ async def threads(chat: Chat, words: str) -> None:
     rows = [row for row in chat.store.rows() if row.damaged is None]
     say(listed(rows) if rows else "There are no saved threads yet.")
     if rows:
-        say("\n`/resume ID` opens one; a beginning of the id will do.", dim=True)
+        say("\n`/resume` with a number, or the beginning of an id, opens one.", dim=True)
 
 
 async def resume(chat: Chat, words: str) -> None:
-    """/resume [ID]: go on in another thread; without an id, the latest"""
-    others = [row.id for row in chat.store.rows() if row.damaged is None and row.id != chat.session.thread.id]
+    """/resume [ID]: go on in another thread, by its number or id"""
+    from agentcli.ui.pick import chosen
+
+    rows = [row for row in chat.store.rows() if row.damaged is None]
+    others = [row.id for row in rows if row.id != chat.session.thread.id]
     if not words and not others:
         raise UserError("there is no other thread")
-    await chat.switch(chat.store.resolve(words) if words else others[0])
+    await chat.switch(chosen(words, rows, chat.store) if words else others[0])
 
 
 async def retry(chat: Chat, words: str) -> Outcome:

@@ -16,7 +16,7 @@ import sys
 from agentcli.core.message import speakable
 from agentcli.errors import Exit, UserError
 
-__all__ = ["PATIENCE", "joined", "read_all", "read_if_any", "typed"]
+__all__ = ["PATIENCE", "marked", "read_all", "read_if_any", "typed"]
 
 PATIENCE = 3.0
 _LOOK_AFTER = 0.25  # seconds of silence before anyone asks who holds the other end
@@ -32,11 +32,9 @@ def typed(words: list[str]) -> str:
         return speakable(text)
 
 
-def joined(prompt: str, piped: str) -> str:
-    """A prompt with piped input as a marked block after it."""
-    if not piped.strip():
-        return prompt
-    return f"{prompt}\n\n<stdin>\n{piped.rstrip()}\n</stdin>" if prompt else piped
+def marked(piped: str) -> str:
+    """Piped input as a block that goes along with a prompt."""
+    return f"<stdin>\n{piped.rstrip()}\n</stdin>" if piped.strip() else ""
 
 
 def read_all() -> str:

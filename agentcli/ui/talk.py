@@ -13,7 +13,7 @@ from contextlib import suppress
 from agentcli.errors import UserError
 from agentcli.ui.sanitise import visible
 
-__all__ = ["colours", "say", "say_error"]
+__all__ = ["colours", "say", "say_error", "seconds"]
 
 _RED, _DIM, _BOLD_OFF, _PLAIN = "\x1b[1;31m", "\x1b[2m", "\x1b[22m", "\x1b[0m"
 
@@ -26,6 +26,11 @@ def colours(fd: int = 2) -> bool:
         return os.isatty(fd)
     except OSError:
         return False
+
+
+def seconds(delay: float) -> str:
+    """A time to wait, in words."""
+    return f"{delay:.1f} s" if delay < 1 else f"{delay:.0f} s"
 
 
 def say(text: str, *, dim: bool = False) -> None:

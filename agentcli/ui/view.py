@@ -30,6 +30,7 @@ from agentcli.core.event import (
 )
 from agentcli.ui.markdown import Stream, wrapped
 from agentcli.ui.sanitise import one_line, visible
+from agentcli.ui.talk import seconds
 
 __all__ = ["MARKS", "View", "arguments_line", "mark_of", "result_line", "retry_line"]
 
@@ -286,7 +287,7 @@ def result_line(event: ToolFinished, width: int) -> str:
 def retry_line(event: Retrying, width: int = 200) -> str:
     """`retry 2 of 4 in 7 s: the server is overloaded`"""
     reason = f"{event.status} {event.reason}" if event.status and str(event.status) not in event.reason else event.reason
-    return one_line(f"retry {event.attempt} of {event.attempts} in {event.delay:.0f} s: {reason}", max(width, 40))
+    return one_line(f"retry {event.attempt} of {event.attempts} in {seconds(event.delay)}: {reason}", max(width, 40))
 
 
 def mark_of(event: TurnEnded, *, spoke: bool) -> str:

@@ -26,7 +26,7 @@ from agentcli.core.event import (
 from agentcli.core.message import Blob, Message, Reasoning, Text, ToolCall, ToolResult, Usage, assistant, user
 from agentcli.core.provider import CallChunk, ProviderError, ReasoningChunk, StopChunk, TextChunk, ToolSpec
 from agentcli.core.stream import collect
-from agentcli.core.thread import NOT_RUN, Thread
+from agentcli.core.thread import MAY_HAVE_RUN, NOT_RUN, Thread
 from agentcli.core.tool import Tool, tool
 from agentcli.errors import UserError
 from tests.core.fake import ScriptedProvider, agent_of, calls, says
@@ -336,6 +336,7 @@ def test_the_finish_of_a_nested_agents_tool_is_not_taken_for_ones_own() -> None:
 
     async def run(_: dict[str, Any]) -> AsyncGenerator[Event | str, None]:
         yield ToolFinished("chief/inner", "k8", "call_0", "inner", "theirs")
+        await asyncio.sleep(0.05)
         raise LookupError("mine")
 
     agent, _ = agent_of(calls(("nest", "{}", "call_0")), says("ok"), tools=[Tool(ToolSpec("nest", "", {}), run)])
@@ -343,6 +344,17 @@ def test_the_finish_of_a_nested_agents_tool_is_not_taken_for_ones_own() -> None:
     events = events_of(agent, "go", thread)
     assert thread.messages[2].results == (ToolResult("call_0", "LookupError: mine", is_error=True),)
     assert [event.source for event in events if isinstance(event, ToolFinished)] == ["chief/inner", "agentcli"]
+
+    async def leave() -> Thread:
+        agent, _ = agent_of(calls(("nest", "{}", "call_0")), tools=[Tool(ToolSpec("nest", "", {}), run)])
+        thread = Thread()
+        async with aclosing(agent.stream("go", thread)) as events:
+            async for event in events:
+                if isinstance(event, ToolFinished):
+                    break
+        return thread
+
+    assert asyncio.run(leave()).messages[2].results == (ToolResult("call_0", MAY_HAVE_RUN, is_error=True),)
 
 
 def test_a_check_that_fails_in_its_own_way_is_an_answer() -> None:
@@ -376,7 +388,7 @@ def test_a_tool_that_asks_is_not_run_without_anyone_to_ask() -> None:
     thread = Thread()
     events = events_of(agent, "go", thread)
     assert ran == []
-    assert thread.messages[2].results == (ToolResult("call_0", "The user did not allow this call.", is_error=True),)
+    assert thread.messages[2].results == (ToolResult("call_0", "This call was not allowed: there was nobody to ask.", is_error=True),)
     ended = events[-1]
     assert isinstance(ended, TurnEnded)
     assert ended.denied == ("write",)
