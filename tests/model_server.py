@@ -380,13 +380,15 @@ class ModelServer:
         self.port = listening.sockets[0].getsockname()[1]
         started.set()
         await self._stop.wait()
+        for _ in range(4):  # asyncio loses the socket of a connection that it accepts in the moment of closing
+            await asyncio.sleep(0)
         listening.close()
-        for wire in list(self._live):
-            wire.abort()
-        for _ in range(200):
-            if not self._live:
-                break
-            await asyncio.sleep(0.005)
+        quiet = 0
+        while quiet < 4:  # a connection that has just been accepted becomes a live one a moment later
+            for wire in list(self._live):
+                wire.abort()
+            await asyncio.sleep(0)
+            quiet = 0 if self._live or len(asyncio.all_tasks()) > 1 else quiet + 1
 
     def _certificate(self) -> ssl.SSLContext:
         import trustme
@@ -427,7 +429,8 @@ class ModelServer:
         if reply.whole is None or not isinstance(body, dict):
             return reply
         if not body.get("stream"):
-            return _document(reply.whole, delay=reply.delay)
+            fault = {name: getattr(reply, name) for name in ("delay", "rate", "cut", "reset", "stall")}
+            return _document(reply.whole, **fault)
         if reply.usage and (body.get("stream_options") or {}).get("include_usage"):
             return replace(reply, pieces=[*reply.pieces[:-1], *reply.usage, reply.pieces[-1]])
         return reply

@@ -26,20 +26,30 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Self
+from unicodedata import combining
 
 import pyte
+from wcwidth import wcwidth
 
 __all__ = ["Screen", "Terminal", "new_screen", "replay", "screen_of", "scrollback_of", "text_of"]
 
 
 class Screen(pyte.HistoryScreen):
-    """The emulator's screen, with two things that pyte leaves out: dim text, and a keyboard to answer on."""
+    """The emulator's screen, with what pyte leaves out: dim text, a keyboard to answer on, and characters that have no width.
+
+    (At one of those, like the joiner inside an emoji, pyte drops the rest of what was written.)
+    """
 
     answer: Callable[[str], None] | None = None
 
     def write_process_input(self, data: str) -> None:
         if self.answer:
             self.answer(data)
+
+    def draw(self, data: str) -> None:
+        if not data.isascii():
+            data = "".join(character for character in data if combining(character) or wcwidth(character) > 0)
+        super().draw(data)
 
     def select_graphic_rendition(self, *attrs: int, **kwargs: Any) -> None:
         super().select_graphic_rendition(*attrs, **kwargs)

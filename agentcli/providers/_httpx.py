@@ -2,7 +2,7 @@
 
 `import httpx` also imports rich, click and pygments, for a command that this program never runs: 70 ms became 41 ms without
 (Python 3.11). httpx takes it as "not installed" when its module for that cannot be imported, so for the length of the import it
-cannot. This is the only file that imports httpx; `_stream.py` and `_http.py` take it from here, and nothing else may touch it.
+cannot. This is the only file that imports httpx; the files beside it that need it take it from here, and no other room touches it.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ with everything below them, or networks (10.0.0.0/8). An http:// server is asked
 address; for an https:// server the proxy makes a tunnel (CONNECT), and never sees what is said. A socks5:// proxy always makes one,
 and is told the name of the server, so that the name is looked up where the proxy is.
 
-httpx's own transport can do this too, but a call that was cancelled while connecting could leave its socket open, until the garbage
-collector came (4 to 30 in 1,000).
+httpx's own transport can do this too. But of 1,000 calls through it that were cancelled at random, a handful left their socket open
+until the garbage collector came: those that were cancelled in the moment in which they were connected.
 """
 
 from __future__ import annotations

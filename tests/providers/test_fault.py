@@ -21,10 +21,11 @@ def fault(status: int, body: object = None, *, has_key: bool = True, **headers: 
 @pytest.mark.parametrize(
     ("status", "kind", "retried"),
     [
-        (400, "bad_request", False), (401, "auth", False), (402, "auth", False), (403, "auth", False), (404, "not_found", False),
-        (405, "not_found", False), (408, "server", True), (409, "server", True), (413, "too_large", False), (418, "bad_request", False),
-        (422, "bad_request", False), (429, "rate_limit", True), (500, "server", True), (501, "server", True), (502, "server", True),
-        (503, "overloaded", True), (504, "server", True), (529, "overloaded", True), (599, "server", True),
+        (400, "bad_request", False), (401, "auth", False), (402, "auth", False), (403, "auth", False),
+        (404, "not_found", False), (405, "not_found", False), (408, "server", True), (409, "server", True),
+        (413, "too_large", False), (418, "bad_request", False), (422, "bad_request", False), (429, "rate_limit", True),
+        (500, "server", True), (501, "server", True), (502, "server", True), (503, "overloaded", True),
+        (504, "server", True), (529, "overloaded", True), (599, "server", True),
     ],
 )  # fmt: skip
 def test_every_status(status: int, kind: str, retried: bool) -> None:

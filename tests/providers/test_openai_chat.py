@@ -744,3 +744,18 @@ def test_chunks_come_as_soon_as_their_event_has_ended() -> None:
     body = stream(delta("a"), done=False)
     assert list(answer.feed(body[:-1])) == []
     assert list(answer.feed(body[-1:])) == [TextChunk("a")]
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        ({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}, True),
+        ({"type": "object", "properties": {"a": {"type": "string"}}, "required": [], "additionalProperties": False}, False),
+        ({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}, False),
+        ({"type": "array", "items": {"type": "object", "properties": {"a": {}}}}, False),
+        ({"type": "array", "items": {"type": "string"}}, True),
+    ],
+)
+def test_a_schema_is_asked_for_and_strictly_where_a_server_can(schema: dict[str, Any], strict: bool) -> None:
+    asked = encode(Request(model="m", messages=[], schema=schema))["response_format"]
+    assert asked == {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": strict}}

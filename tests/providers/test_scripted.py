@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import aclosing
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -19,6 +20,7 @@ from agentcli.core.stream import collect
 from agentcli.core.thread import Thread
 from agentcli.errors import Exit, UserError
 from agentcli.providers import Clocks, Endpoint, create
+from agentcli.providers._script import Call, Fault, Kind, Script, Tokens, Turn
 from agentcli.tools import load
 
 CLOCK = ToolSpec("clock", "", {})
@@ -352,6 +354,27 @@ def test_a_script_that_was_changed_is_read_again(tmp_path: Path) -> None:
     assert answer_of(provider, user("x")).text == "one"
     path.write_text('[[turn]]\ntext = "another"')
     assert answer_of(provider, user("x")).text == "another"
+
+
+GUIDE = Path(__file__).parent.parent.parent / "docs" / "guides" / "scripted.md"
+
+
+def test_every_script_in_the_guide_is_one(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```toml\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    scripts = [block for block in blocks if "[[turn]]" in block]
+    assert len(scripts) >= 4
+    for script in scripts:
+        try:
+            chunks_of(scripted(written(tmp_path, script)), user("What time is it?"))
+        except ProviderError:
+            assert "fault" in script
+
+
+def test_the_guide_names_every_key_and_every_kind_of_fault() -> None:
+    told = GUIDE.read_text(encoding="utf-8")
+    keys = {key for kind in (Script, Turn, Call, Fault, Tokens) for key in kind.__struct_encode_fields__}
+    assert [name for name in sorted(keys) if not re.search(rf"\b{name}\b", told)] == []
+    assert [kind for kind in get_args(Kind) if f"`{kind}`" not in told] == []
 
 
 # The demonstration

@@ -44,8 +44,7 @@ TEXTS = [
     "    indented code\n    more of it\n\n    after a blank line\n\ntext",
     "\tcode by a tab\n- \ta tab in a list",
     "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n",
-    "| Left | Center | Right |\n|:-----|:------:|------:|\n| a | b | c |\n"
-    "| long cell with many words in it that must be wrapped | x | `code` |\n\nafter",
+    "| Left | Center | Right |\n|:-----|:------:|------:|\n| a | b | c |\n| many words that must be wrapped | x | `y` |\n\nafter",
     "a | b\n--|--\n1 | 2\n3\n4 | 5 | 6\nno pipe\n\nafter",
     "text above\n| a | b |\n|---|---|\n| 1 | 2 |\n# heading ends it",
     "| not | a table |\n| no | line below |",

@@ -301,4 +301,5 @@ def test_the_exit_code(topics: list[str], code: int) -> None:
 def test_versions_and_limits_and_terminal_say_something() -> None:
     checks = [*doctor.versions(), *doctor.limits(), *doctor.terminal()]
     assert all(check.text for check in checks)
-    assert "httpx" in " ".join(check.text for check in checks)
+    words = " ".join(check.text for check in checks)
+    assert "httpx" in words or "not installed" in words

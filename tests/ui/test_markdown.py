@@ -17,14 +17,11 @@ from agentcli.ui.markdown import TAIL, Stream
 from tests.ui.corpus import TEXTS
 
 CODES = re.compile(r"\x1b\[[0-9;]*m")
-LINES = st.lists(
-    st.sampled_from(
-        ["text", "more *words*", "- a", "* b", "1. x", "2. y", "3) z", "  - n", "    deep", "> q", ">", "```", "```py", "~~~", "# h"]
-        + ["---", "===", "| a | b |", "|---|---|", "a | b", "--|--", "", "", "<div>", "</div>", "<!-- c", "-->", "\ttab", "-\tt", "-"]
-        + ["- - x", "> - x", "- > x", "  text", "   - k", "     five", "- ```", "  ```", "> ```", "- # h", "10. t", "[x]: y", "|x|"]
-    ),
-    max_size=8,
-).map("\n".join)
+FRAGMENTS = """
+text;more *words*;- a;* b;1. x;2. y;3) z;  - n;    deep;> q;>;```;```py;~~~;# h;---;===;| a | b |;|---|---|;a | b;--|--;;;<div>;</div>;
+<!-- c;-->;\ttab;-\tt;-;- - x;> - x;- > x;  text;   - k;     five;- ```;  ```;> ```;- # h;10. t;[x]: y;|x|
+"""
+LINES = st.lists(st.sampled_from(FRAGMENTS.strip().replace("\n", "").split(";")), max_size=8).map("\n".join)
 property_test = settings(derandomize=True, deadline=None, max_examples=150)
 
 
@@ -150,7 +147,7 @@ def test_the_splitter_and_the_parser_agree(text: str) -> None:
         ("a<br>b", ["a", "b"]),
         ("|a|b|\n|-|-:|\n|1|22|", ["a    b", "──────", "1   22"]),
         ("---\n", ["─" * 40]),
-        ("&#27;[2J &#x202e; &#13; &lt;", ["� [2J".replace(" ", "") + " ‹202E› ␍ <"]),
+        ("&#27;[2J &#x202e; &#13; &lt;", ["\ufffd[2J ‹202E› ␍ <"]),
     ],
 )
 def test_how_it_looks(text: str, lines: list[str]) -> None:
@@ -243,6 +240,7 @@ def test_code_lines_know_the_lines_before(language: str, line: str, after: str, 
     "language", ["python", "js", "yaml", "ruby", "php", "html", "json", "c", "rust", "sql", "diff", "console", "pycon"]
 )
 def test_colors_change_no_code(language: str) -> None:
-    source = "def f(x): # a\n\n\tif x != 'b': /* c\n  d */ <?php $e;\n>>> <p class=\"f\">&amp;</p>\n- g: [1, 2.5e3]\n@@ -1 +1 @@\n`${h}`\n\\"
+    source = "def f(x): # a\n\n\tif x != 'b': /* c\n  d */ <?php $e;\n>>> <p class=\"f\">&amp;</p>\n"
+    source += "- g: [1, 2.5e3]\n@@ -1 +1 @@\n`${h}`\n\\"
     highlighter = Highlighter(language)
     assert CODES.sub("", "\n".join(highlighter.line(line) for line in source.split("\n"))) == source

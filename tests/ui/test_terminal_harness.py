@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 import termios
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.picture import svg
 from tests.terminal import Terminal, replay, screen_of, scrollback_of, text_of
 
 
@@ -24,7 +26,7 @@ def test_it_shows_what_is_written_and_tells_the_exit_code() -> None:
 
 
 def test_keys_reach_the_program_and_are_echoed_by_the_terminal() -> None:
-    with python("print('name?'); print('hello', input())") as terminal:
+    with python("import os; os.write(1, b'name?\\n'); print('hello', input())") as terminal:
         terminal.until("name?")
         terminal.send("Ada\r")
         terminal.until("hello Ada")
@@ -119,3 +121,11 @@ def test_a_replay_is_what_a_terminal_would_show() -> None:
     assert screen_of(screen) == ["won", "two"]
     screen = replay("a\nb\nc", size=(10, 2))
     assert (scrollback_of(screen), text_of(screen)) == (["a"], "a\nb\nc")
+
+
+def test_a_picture_holds_what_the_screen_shows() -> None:
+    screen = replay("plain <&> \x1b[1;32mgreen\x1b[0m \x1b[2mdim\x1b[0m 日本 \x1b[7mreverse\x1b[0m\n\nlast", size=(40, 10))
+    picture = ET.fromstring(svg(screen, "A <title>"))
+    words = [node.text for node in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert words == ["A <title>", "plain <&>", "green", "dim", "日本", "reverse", "last"]
+    assert picture.get("height") == str(3 * 19 + 38 + 16)
