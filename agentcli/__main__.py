@@ -11,8 +11,10 @@ def main() -> None:
 
         print(f"agentcli {__version__}")
         return
-    from agentcli.cli import run
-
+    try:
+        from agentcli.cli import run
+    except KeyboardInterrupt:
+        sys.exit(130)
     run()
 
 

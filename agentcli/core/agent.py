@@ -218,7 +218,7 @@ class _Turn:
         if draft.stop is None:
             raise ProviderError("cut", "the answer was cut off", hint="Ask again, or go on from what there is.")
         message = draft.message(author=agent.name, model=agent.full_model)
-        self.draft = Draft()
+        draft = self.draft = Draft()
         thread.append(message)
         yield self.seen(MessageAdded(message=message))
 

@@ -33,6 +33,10 @@ __all__ = [
 ]
 
 
+LONGEST = 8 << 20  # characters of an answer: thinking, words and arguments
+MOST_CALLS = 1_000  # tools that one answer may call
+
+
 class ToolSpec(Struct, frozen=True):
     """What a model is told of a tool. `schema` is the JSON Schema of its arguments, an object."""
 
@@ -146,6 +150,7 @@ class Draft:
     """An answer as it grows. Parts keep the order in which they began."""
 
     def __init__(self) -> None:
+        self._size = 0
         self.stop: Stop | None = None
         self.usage: Usage | None = None
         self._parts: list[_Words | _Call] = []
@@ -157,11 +162,13 @@ class Draft:
             if (words := self._words) is None or words.kind is not Text:
                 words = self._begin(Text)
             words.pieces.append(chunk.text)
+            self._grow(len(chunk.text))
             return
         match chunk:
             case ReasoningChunk(text=text, private=private):
                 words = self._words if self._words and self._words.kind is Reasoning else self._begin(Reasoning)
                 words.pieces.append(text)
+                self._grow(len(text))
                 words.private.update(private)
             case CallChunk():
                 self._add_call(chunk)
@@ -187,6 +194,11 @@ class Draft:
             parts=tuple(part for part in parts if part is not None),
         )
 
+    def _grow(self, characters: int) -> None:
+        self._size += characters
+        if self._size > LONGEST:
+            raise ProviderError("too_large", f"the answer is longer than {LONGEST >> 20} Mi characters")
+
     def _begin(self, kind: type[Text | Reasoning]) -> _Words:
         words = _Words(kind)
         self._parts.append(words)
@@ -196,12 +208,15 @@ class Draft:
     def _add_call(self, chunk: CallChunk) -> None:
         call = self._calls.get(chunk.key)
         if call is None:
+            if len(self._calls) >= MOST_CALLS:
+                raise ProviderError("too_large", f"the answer calls more than {MOST_CALLS} tools")
             call = self._calls[chunk.key] = _Call()
             self._parts.append(call)
             self._words = None  # text after a call is a part of its own
         call.id = call.id or chunk.id
         call.name = call.name or chunk.name
         call.arguments.append(chunk.arguments)
+        self._grow(len(chunk.arguments))
         call.private.update(chunk.private)
 
 

@@ -1,7 +1,7 @@
 """The two verbs on streams: run many as one, and read one to its end.
 
 `merge()` is how tools of one answer, members of a team and many agents at once run: each stream in a task of its own, all into one
-bounded queue. Whoever leaves the merged stream ends them all, and has waited for that.
+bounded queue. Whoever leaves the merged stream ends them all, and has waited for that; but not for ever.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["collect", "merge"]
 
 T = TypeVar("T")
 
-_GRACE = 5.0  # seconds that a cancelled stream has to end
+_GRACE = 2.0  # seconds that a cancelled stream has to end
 _AHEAD = 64  # items a stream may be ahead of the reader
 
 

@@ -35,6 +35,7 @@ from msgspec import Struct
 from agentcli.core.event import Event, ToolFinished, ToolProgress
 from agentcli.core.message import ToolCall, speakable
 from agentcli.core.provider import ToolSpec
+from agentcli.core.stream import merge
 from agentcli.errors import UserError
 
 __all__ = ["KEEP", "TIMEOUT", "Run", "Spill", "Tool", "arguments_of", "call", "told", "tool"]
@@ -179,17 +180,29 @@ def _of_function(function: Callable[..., Any], name: str | None, asks: bool) -> 
 
 
 async def _results(function: Callable[..., Any], arguments: dict[str, Any]) -> AsyncGenerator[Event | str, None]:
-    if inspect.isasyncgenfunction(function):
-        last: Any = None
-        async with aclosing(function(**arguments)) as values:
-            async for last in values:
-                yield ToolProgress(text=_text(last))
-        yield _text(last)
-    elif inspect.iscoroutinefunction(function):
-        yield _text(await function(**arguments))
-    else:
+    if not (inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function)):
         value = await _in_thread(function, arguments)
         yield _text(await value if inspect.isawaitable(value) else value)  # a plain wrapper around an async function
+        return
+    last: Any = None
+    # merge() runs it as a task of its own, which is left behind after a moment if it will not be cancelled
+    async with aclosing(merge(_values(function, arguments))) as values:
+        async for last in values:
+            if inspect.isasyncgenfunction(function):
+                yield ToolProgress(text=_text(last))
+    yield _text(last)
+
+
+async def _values(function: Callable[..., Any], arguments: dict[str, Any]) -> AsyncGenerator[Any, None]:
+    try:
+        if inspect.iscoroutinefunction(function):
+            yield await function(**arguments)
+        else:
+            async with aclosing(function(**arguments)) as values:
+                async for value in values:
+                    yield value
+    except SystemExit as error:  # out of a task it would end the program
+        raise RuntimeError(told(error)) from None
 
 
 def _text(value: object) -> str:

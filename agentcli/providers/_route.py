@@ -62,6 +62,9 @@ class Route:
             self._headers["authorization"] = f"Basic {base64.b64encode(unquote(url.userinfo.decode()).encode()).decode()}"
         if url.password:
             self.secrets += (url.password,)
+        for part in url.query.decode("ascii", "replace").split("&"):  # some servers take the key there
+            value = part.partition("=")[2]
+            self.secrets += tuple({one for one in (value, unquote(value)) if len(one) >= 8})
         return url.copy_with(userinfo=b"")
 
     @cached_property

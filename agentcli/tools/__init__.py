@@ -24,6 +24,6 @@ def load(name: str) -> Tool:
         module, _, attribute = place.partition(":")
         tool: Tool = getattr(import_module(module), attribute)
         return tool
-    from agentcli.tools.load import from_file
+    from agentcli.tools.own import from_file
 
     return from_file(name, TOOLS)

@@ -6,7 +6,8 @@ Measured on a pseudo-terminal: asyncio.run's own SIGINT handling kills the proce
 
 The first Ctrl-C cancels the turn. A second one, while the turn is still cleaning up, cancels again, which skips whatever it waits
 for. A third leaves at once; the journal has everything. SIGTERM and SIGHUP cancel the turn too; when it has been saved the program
-ends with 128 + the signal, as those signals do. Without a turn, every one of them ends the program.
+ends with 128 + the signal, as those signals do. Without a turn, every one of them ends the program; but a program that `stays` (the
+chat, where Ctrl-C at the prompt is a key) takes a Ctrl-C that comes between Enter and the turn for that turn's.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ _ENDING = {"SIGINT": Exit.INTERRUPTED, "SIGTERM": Exit.TERMINATED, "SIGHUP": Exi
 class Interrupts:
     """Turns signals into cancellations for as long as it is entered. `ending` is the exit code once the program must end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stays: bool = False) -> None:
         self.ending: int | None = None
+        self._stays = stays
+        self._asked = False
         self._turn: asyncio.Task[Any] | None = None
         self._presses = 0
         self._previous: dict[signal.Signals, Any] = {}
@@ -48,11 +51,17 @@ class Interrupts:
     def __exit__(self, *exception: object) -> None:
         for number, previous in self._previous.items():
             signal.signal(number, previous)
+        # what comes now only cleans up, and asyncio's own handling would end it with a traceback
+        signal.signal(signal.SIGINT, lambda number, frame: leave_now(self.ending or Exit.INTERRUPTED))
 
     async def run(self, turn: Coroutine[Any, Any, Any]) -> bool:
         """Run a turn as a task that the signals cancel. True if it came to its own end; its exceptions are raised here."""
         self._presses = 0
         self._turn = asyncio.create_task(turn)
+        if self._asked:
+            self._asked = False
+            await asyncio.sleep(0)  # it begins, so that what was said is in the thread
+            self._turn.cancel()
         try:
             await asyncio.wait({self._turn})
             if self._turn.cancelled():
@@ -66,6 +75,10 @@ class Interrupts:
                     await asyncio.wait({self._turn}, timeout=5)
             self._turn = None
 
+    def forget(self) -> None:
+        """What was pressed before this moment was not meant for the next turn."""
+        self._asked = False
+
     def stop(self) -> None:
         """Cancel the turn, as Ctrl-C does."""
         if self._turn:
@@ -76,6 +89,9 @@ class Interrupts:
             hush_again()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._turn is None and self._stays:
+            self._asked = True
+            return
         self._presses += 1
         code = _ENDING[signal.Signals(number).name]
         if self._presses > 2:

@@ -6,6 +6,7 @@ History is kept across runs in a file that nobody else may read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ async def read(prompt: PromptSession[str]) -> str | None:
             return None
 
 
-def make(history: Path, commands: dict[str, str]) -> PromptSession[str]:
+def make(history: Path, commands: dict[str, str], on_send: Callable[[], None] = lambda: None) -> PromptSession[str]:
     """The prompt; `commands` are what Tab completes, with their help."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import WordCompleter
@@ -44,6 +45,7 @@ def make(history: Path, commands: dict[str, str]) -> PromptSession[str]:
 
     @keys.add("enter")
     def send(event: KeyPressEvent) -> None:
+        on_send()  # the terminal is raw: a Ctrl-C from now on is a signal, and means this line
         event.current_buffer.validate_and_handle()
 
     @keys.add("escape", "enter")

@@ -29,7 +29,7 @@ __all__ = ["converse"]
 async def converse(chat: Chat, *, banner: str, history: Path, approve: Approve) -> int:
     """Until the person leaves; the exit code."""
     say(banner)
-    with Interrupts() as interrupts:
+    with Interrupts(stays=True) as interrupts:
         try:
             chat.begin()
             await _read_and_answer(chat, history, approve, interrupts)
@@ -46,7 +46,7 @@ async def converse(chat: Chat, *, banner: str, history: Path, approve: Approve) 
 
 
 async def _read_and_answer(chat: Chat, history: Path, approve: Approve, interrupts: Interrupts) -> None:
-    line_prompt = prompt.make(history, {f"/{name}": slash.help_of(name) for name in slash.COMMANDS})
+    line_prompt = prompt.make(history, {f"/{name}": slash.help_of(name) for name in slash.COMMANDS}, interrupts.forget)
     drawn = asyncio.Event()
     line_prompt.app.after_render += lambda app: drawn.set()
     warming = asyncio.create_task(_warm(drawn, chat.session.agent.provider))

@@ -22,17 +22,27 @@ from msgspec import Struct
 
 __all__ = ["Outcome", "Promise", "apart", "everything", "promise"]
 
-MODULES = ("tests.promises.data",)
+MODULES = (
+    "tests.promises.saving",
+    "tests.promises.kernel",
+    "tests.promises.turns",
+    "tests.promises.files",
+    "tests.promises.screen",
+    "tests.promises.control",
+    "tests.promises.answers",
+    "tests.promises.safety",
+)
 
 
 class Outcome(Struct):
-    """How many times it was tried, and what went wrong, a line each."""
+    """How many times it was tried, and what went wrong, a line each. `missing` is what this machine lacks, if it was not tried."""
 
     count: int
     failures: list[str]
+    missing: str = ""
 
     def __add__(self, other: Outcome) -> Outcome:
-        return Outcome(self.count + other.count, self.failures + other.failures)
+        return Outcome(self.count + other.count, self.failures + other.failures, self.missing or other.missing)
 
 
 Trial: TypeAlias = Callable[[int], Outcome]
@@ -71,7 +81,7 @@ def everything() -> list[Promise]:
 
 
 def apart(function: str, count: int, *words: str, limit: float = 3600) -> Outcome:
-    """Run `module:function(count, seed, *words)` in fresh processes without threads, which may fork: as many as there are processors."""
+    """Run `module:function(count, seed, *words)` in fresh processes: they have no threads, so they may fork."""
     processes = max(1, min(os.cpu_count() or 1, count // 50))
     shares = [count // processes + (number < count % processes) for number in range(processes)]
     module, name = function.split(":")

@@ -50,7 +50,8 @@ def _timed(one: Promise, count: int) -> tuple[Outcome, float]:
 def _table(rows: list[tuple[Promise, Outcome, float]]) -> str:
     lines = ["| promise | trial | count | failures | seconds |", "|---|---|---:|---:|---:|"]
     for one, outcome, seconds in rows:
-        lines.append(f"| {one.number} {one.says} | {one.trial} | {outcome.count:,} | {len(outcome.failures)} | {seconds:.1f} |")
+        count = f"{outcome.count:,}" if outcome.count or not outcome.missing else f"no {outcome.missing} here"
+        lines.append(f"| {one.number} {one.says} | {one.trial} | {count} | {len(outcome.failures)} | {seconds:.1f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from time import sleep
 from typing import Any, TypeAlias
 
-__all__ = ["CALLS", "Ended", "Say", "run", "watch"]
+__all__ = ["REAL", "Child", "Say", "run", "watch"]
 
 # What the store uses to change the disk.
 CALLS = ("close", "fsync", "ftruncate", "link", "mkdir", "open", "rename", "replace", "unlink", "write")
@@ -24,40 +24,52 @@ Before: TypeAlias = Callable[[int, str, tuple[Any, ...]], None]
 After: TypeAlias = Callable[[str, tuple[Any, ...], Any], None]
 
 
-class Ended:
-    """How a child ended: the signal that killed it (or 0), and the lines it had said."""
+class Child:
+    """A process that does `work`. What it says is kept by the kernel, so it is known even if the child dies at the next instant."""
 
-    def __init__(self, status: int, said: list[str]) -> None:
-        self.killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        self.failed = not self.killed and os.waitstatus_to_exitcode(status) != 0
-        self.said = said
+    def __init__(self, work: Callable[[Say], object]) -> None:
+        self._reading, writing = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            code = 1
+            try:
+                REAL["close"](self._reading)
+                work(lambda text: _say(writing, text))
+                code = 0
+            except BaseException:  # it must not go on as a second parent
+                _say(writing, "crashed: " + traceback.format_exc().replace("\n", " | ")[-1500:])
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        os.close(writing)
+
+    def line(self) -> str:
+        """The next thing it says; "" if it has ended."""
+        said = b""
+        while not said.endswith(b"\n") and (letter := os.read(self._reading, 1)):
+            said += letter
+        return said.decode().rstrip("\n")
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def end(self) -> list[str]:
+        """Wait for its end; the lines it had said that were not read yet."""
+        said = b""
+        while piece := os.read(self._reading, 65536):
+            said += piece
+        os.close(self._reading)
+        os.waitpid(self.pid, 0)
+        return said.decode().splitlines()
 
 
-def run(work: Callable[[Say], None], kill_after: float | None = None) -> Ended:
-    """Do `work` in a child. What it says is kept by the kernel, so it is known even if the child is killed at the next instant."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, True)
-    if not (pid := os.fork()):
-        code = 1
-        try:
-            REAL["close"](reading)
-            work(lambda text: _say(writing, text))
-            code = 0
-        except BaseException:  # noqa: BLE001  (the parent is told, and the child must not go on as a second parent)
-            _say(writing, "crashed: " + traceback.format_exc().replace("\n", " | ")[-1500:])
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-    os.close(writing)
+def run(work: Callable[[Say], object], kill_after: float | None = None) -> list[str]:
+    """What a child said until it ended, or until it was killed."""
+    child = Child(work)
     if kill_after is not None:
         sleep(kill_after)  # the moment of death is what is being tried
-        os.kill(pid, signal.SIGKILL)
-    said = b""
-    while piece := os.read(reading, 65536):
-        said += piece
-    os.close(reading)
-    _, status = os.waitpid(pid, 0)
-    return Ended(status, said.decode().splitlines())
+        child.kill()
+    return child.end()
 
 
 def _say(descriptor: int, text: str) -> None:
@@ -65,8 +77,8 @@ def _say(descriptor: int, text: str) -> None:
 
 
 def watch(before: Before | None = None, after: After | None = None) -> Callable[[], None]:
-    """From now on, every call that changes the disk is announced, numbered from 1. `before` may raise in its place or kill the process.
-    What is returned ends it."""
+    """From now on, every call that changes the disk is announced, numbered from 1. `before` may raise in its place, or kill the
+    process. What is returned ends it."""
     number = 0
 
     def watched(name: str) -> Callable[..., Any]:

@@ -1,8 +1,8 @@
 """A disk that loses power.
 
-The model is the contract that POSIX and careful file systems keep, and no more: bytes of a file are safe after fsync of the file, names
-are safe after fsync of their folder. At a power cut, of the bytes not yet safe none, half or all may be there; of the names not yet
-safe any selection. `Disk` is told what was done, and says every state that a cut at this instant could leave.
+The model is the contract that POSIX and careful file systems keep, and no more: bytes of a file are safe after fsync of the file,
+names are safe after fsync of their folder. At a power cut, of the bytes not yet safe none, half or all may be there, and of the names
+not yet safe any selection. `Disk` is told what was done, and says every state that a cut at this instant could leave.
 """
 
 from __future__ import annotations

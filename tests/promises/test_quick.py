@@ -18,9 +18,12 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the trials fork
 def test_it_holds(one: Promise) -> None:
     outcome = one.run(one.quick)
     assert outcome.failures[:5] == []
-    assert outcome.count >= 1
+    assert outcome.count or outcome.missing
 
 
 @pytest.mark.parametrize("one", ALL, ids=NAMES)
 def test_its_trial_sees_the_planted_bug(one: Promise) -> None:
-    assert one.planted().failures
+    outcome = one.planted()
+    if outcome.missing:
+        pytest.skip(f"no {outcome.missing} here")
+    assert outcome.failures
