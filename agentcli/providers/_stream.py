@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import threading
 from contextlib import suppress
@@ -156,6 +157,9 @@ class Connection(asyncio.BufferedProtocol):
         self.ended = True
         self.rest()
         if self._transport:
+            # abort() closes in the next round of the loop, and a turn that is saved comes first: the server should not wait for that
+            with suppress(OSError):
+                self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
             with suppress(RuntimeError):  # its loop is closed: nothing is left to close it with
                 self._transport.abort()
 
