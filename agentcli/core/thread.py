@@ -307,7 +307,7 @@ def _places(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], fro
     if isinstance(parent := document.get("parent"), dict):
         yield "parent", parent, _ORIGIN_KEYS
     for message in _objects(document.get("messages")):
-        place = str(message.setdefault("id", new_id()))
+        place = str(message["id"] if "id" in message else message.setdefault("id", new_id()))
         yield place, message, _MESSAGE_KEYS
         if isinstance(usage := message.get("usage"), dict):
             yield f"{place}/usage", usage, _USAGE_KEYS

@@ -59,6 +59,7 @@ class Renderer:
         self._tail: list[str] = []  # what is drawn
         self._width = 0  # and how wide the window was
         self._due = 0.0
+        self._speaking = False
         self._paused = False
 
     def show(self, event: Event) -> None:
@@ -68,7 +69,9 @@ class Renderer:
             self._view.width = self._size()[0]
         self._view.show(event)
         now = self._clock()
-        if now >= self._due or type(event) is TurnEnded:
+        speaks = type(event) is TextDelta
+        first, self._speaking = speaks and not self._speaking, speaks  # the first word does not wait its turn
+        if first or now >= self._due or type(event) is TurnEnded:
             self._draw(now)
 
     def tick(self) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "titled",
 ]
 
+_BREAKS = re.compile(r"[\t\r\n]+")
 _NAMED = 10  # damaged files named one by one
 
 
@@ -166,7 +167,7 @@ def _excerpt(line: str, text: str, width: int) -> str:
 
 
 def _fields(*fields: str) -> str:
-    return "\t".join(re.sub(r"[\t\r\n]+", " ", field) for field in fields) + "\n"
+    return "\t".join(_BREAKS.sub(" ", field) for field in fields) + "\n"
 
 
 def titled(text: str) -> str:
