@@ -84,6 +84,7 @@ class Session:
         self.unsaved: UserError | None = None
         self._hold = hold
         self._writer: Writer | None = None
+        self._no_journal: UserError | None = None
         self._tell = tell
         self._clock: asyncio.Timeout | None = None
 
@@ -132,6 +133,19 @@ class Session:
             raise cancelled
         return self.ended
 
+    async def again(self, show: Show, approve: Approve | None = None) -> TurnEnded:
+        """Ask again for an answer to the last thing that was said. The old answer is kept unless there is a new one."""
+        messages = self.thread.messages
+        asked = max(number for number, message in enumerate(messages) if message.role == "user")
+        old = messages[asked + 1 :]
+        del messages[asked + 1 :]
+        try:
+            return await self.turn(None, show, approve)
+        finally:
+            if len(messages) == asked + 1 and old:
+                messages.extend(old)
+                self._commit()
+
     def save(self) -> None:
         """Write the thread as it is now: after a change that was not a turn."""
         self.open()
@@ -139,11 +153,14 @@ class Session:
 
     def close(self) -> None:
         """Try once more to save what is not saved, and let the thread go."""
-        if self._writer:
+        if writer := self._writer:
             if self.unsaved:
                 self._commit()
-            self._writer.close()
             self._writer = None
+            try:
+                writer.close()
+            except UserError as error:
+                self._not_saved(error)
 
     def open(self) -> None:
         """Take hold of the thread on disk, so that nobody else writes to it."""
@@ -152,8 +169,7 @@ class Session:
 
     async def _pull(self, message: str | Message | None, show: Show, approve: Approve | None, tally: Tally) -> TurnEnded:
         options = replace(self.options, approve=self._stopping_the_clock(approve)) if approve else self.options
-        if self._writer:
-            self._writer.begin(self.agent.name, self.agent.full_model)
+        self._begin()
         async with aclosing(self.agent.stream(message, self.thread, options)) as events:
             async for event in events:
                 if isinstance(event, TurnEnded) and event.source == self.agent.name:
@@ -163,10 +179,22 @@ class Session:
                 show(event)
         raise AssertionError("an agent ends its turn with TurnEnded")
 
+    def _begin(self) -> None:
+        """Start the journal; without one the turn goes on, but no tool of it."""
+        self._no_journal = None
+        if self._writer:
+            try:
+                self._writer.begin(self.agent.name, self.agent.full_model)
+            except UserError as error:
+                self._no_journal = error
+                self._not_saved(error)
+
     def _record(self, event: Event) -> None:
         if self._writer is None:
             return
         try:
+            if self._no_journal:
+                raise self._no_journal
             self._writer.record(event)
         except UserError as error:
             if isinstance(event, ToolStarted):

@@ -175,6 +175,31 @@ def test_a_full_disk_does_not_take_the_answer_away_but_is_said_and_tried_again()
     assert held.log[-2:] == ["commit", "close"]
 
 
+def test_a_journal_that_cannot_begin_does_not_take_the_answer_away() -> None:
+    class Full(Notebook):
+        def begin(self, source: str, model: str) -> None:
+            raise UserError("no space left")
+
+        def close(self) -> None:
+            raise UserError("no space left")
+
+    held = Held(says("a"))
+    held.notebook = Full(held.log)
+    ended = held.turn()
+    assert (ended.text, ended.stop, len(held.told)) == ("a", "done", 1)
+    held.session.close()
+    assert held.session.unsaved
+
+
+def test_asking_again_keeps_the_old_answer_unless_there_is_a_new_one() -> None:
+    held = Held(says("one"), [ProviderError("auth", "no")], says("two"))
+    held.turn()
+    for expected in ("one", "two"):
+        asyncio.run(held.session.again(held.show))
+        assert [message.text for message in held.session.thread.messages] == ["hi", expected]
+        assert held.log[-1] in ("commit", "show TurnEnded")
+
+
 def test_a_tool_does_not_start_unless_its_call_is_on_disk() -> None:
     ran: list[int] = []
 

@@ -110,10 +110,10 @@ def _chat(
         loaded = assemble.config(config, changes)
         on = assemble.thread(thread, latest=latest, fork=fork)
         model, why = assemble.choose(loaded, on)
-        chat = assemble.chat(loaded, on, model, verbose=verbose)
+        asking = approve.always if yes else approve.at_the_terminal
+        chat = assemble.chat(loaded, on, model, asking, verbose=verbose)
         banner = f"agentcli · {model} ({why}) · /help"
-        approver = approve.always if yes else approve.at_the_terminal()
-        start(lambda: converse(chat, banner=banner, history=places().history, approve=approver))
+        start(lambda: converse(chat, banner=banner, history=places().history))
     finally:
         terminal.restore()
 

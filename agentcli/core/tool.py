@@ -89,14 +89,18 @@ def arguments_of(call: ToolCall) -> dict[str, Any]:
 async def call(
     tool: Tool, call: ToolCall, *, timeout: float | None = TIMEOUT, spill: Spill | None = None
 ) -> AsyncGenerator[Event, None]:
-    """Run a tool: its events, and last a `ToolFinished`."""
+    """Run a tool: its events, and last a `ToolFinished`.
+
+    The tool runs as a task of its own (that is what `merge` makes of it), so that one that will not be cancelled is left behind after a
+    moment, when its time is up or the turn is stopped.
+    """
     began = monotonic()
     deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
     result: list[str] = []
     is_error = True
     clock: asyncio.Timeout | None = None
     try:
-        async with aclosing(tool.run(arguments_of(call))) as items:
+        async with aclosing(merge(_run(tool, call))) as items:
             while True:
                 async with asyncio.timeout_at(deadline) as clock:  # around one step, never around a yield
                     item = await anext(items, None)
@@ -113,7 +117,7 @@ async def call(
         if (task := asyncio.current_task()) is None or task.cancelling():
             raise
         result = ["The tool was cancelled from within."]
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (a tool may fail in any way; the model is told)
+    except Exception as error:  # noqa: BLE001  (a tool may fail in any way; the model is told)
         late = clock is not None and clock.expired()
         result = [f"The tool took longer than {timeout:g} s and was given up." if late else told(error)]
     yield ToolFinished(
@@ -123,6 +127,15 @@ async def call(
         is_error=is_error,
         seconds=round(monotonic() - began, 3),
     )
+
+
+async def _run(tool: Tool, call: ToolCall) -> AsyncGenerator[Event | str, None]:
+    try:
+        async with aclosing(tool.run(arguments_of(call))) as items:
+            async for item in items:
+                yield item
+    except SystemExit as error:  # out of a task it would end the program
+        raise RuntimeError(told(error)) from None
 
 
 def told(error: BaseException) -> str:
@@ -180,29 +193,17 @@ def _of_function(function: Callable[..., Any], name: str | None, asks: bool) -> 
 
 
 async def _results(function: Callable[..., Any], arguments: dict[str, Any]) -> AsyncGenerator[Event | str, None]:
-    if not (inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function)):
+    if inspect.isasyncgenfunction(function):
+        last: Any = None
+        async with aclosing(function(**arguments)) as values:
+            async for last in values:
+                yield ToolProgress(text=_text(last))
+        yield _text(last)
+    elif inspect.iscoroutinefunction(function):
+        yield _text(await function(**arguments))
+    else:
         value = await _in_thread(function, arguments)
         yield _text(await value if inspect.isawaitable(value) else value)  # a plain wrapper around an async function
-        return
-    last: Any = None
-    # merge() runs it as a task of its own, which is left behind after a moment if it will not be cancelled
-    async with aclosing(merge(_values(function, arguments))) as values:
-        async for last in values:
-            if inspect.isasyncgenfunction(function):
-                yield ToolProgress(text=_text(last))
-    yield _text(last)
-
-
-async def _values(function: Callable[..., Any], arguments: dict[str, Any]) -> AsyncGenerator[Any, None]:
-    try:
-        if inspect.iscoroutinefunction(function):
-            yield await function(**arguments)
-        else:
-            async with aclosing(function(**arguments)) as values:
-                async for value in values:
-                    yield value
-    except SystemExit as error:  # out of a task it would end the program
-        raise RuntimeError(told(error)) from None
 
 
 def _text(value: object) -> str:

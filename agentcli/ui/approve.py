@@ -20,16 +20,20 @@ from agentcli.ui.terminal import flush_typed, lines
 
 __all__ = ["always", "at_the_terminal"]
 
-_ASK = "Run it? [y]es, [a]lways this tool, [N]o, or say why not: "
+_ASK = "Run it? [y]es, [a]lways in this thread, [N]o, or say why not: "
 
 
-async def always(call: ToolCall, tool: Tool) -> bool | str:
+def always() -> Approve:
     """`--yes`."""
-    return True
+
+    async def approve(call: ToolCall, tool: Tool) -> bool | str:
+        return True
+
+    return approve
 
 
 def at_the_terminal() -> Approve:
-    """An approver that asks the person at the terminal and remembers which tools they allowed for good."""
+    """An approver that asks the person at the terminal, and remembers which tools they allowed for the rest of the thread."""
     allowed: set[str] = set()
 
     async def approve(call: ToolCall, tool: Tool) -> bool | str:

@@ -49,7 +49,7 @@ def _part(name: str) -> Part:
 
 def _read(name: str) -> bytes:
     if name == "-":
-        return sys.stdin.buffer.read(_MOST) if sys.stdin else b""
+        return _of_size(name, sys.stdin.buffer.read(_MOST + 1) if sys.stdin else b"")
     if name.startswith(("http://", "https://")):
         raise UserError(f"cannot attach {name}: only files can be", hint=f"curl -s {name} | agentcli ask …", exit_code=Exit.USAGE)
     path = os.path.expanduser(name)
@@ -61,6 +61,10 @@ def _read(name: str) -> bytes:
             data = file.read(_MOST + 1)
     except OSError as error:
         raise _refused(name, error.strerror or str(error)) from None
+    return _of_size(name, data)
+
+
+def _of_size(name: str, data: bytes) -> bytes:
     if len(data) > _MOST:
         raise _refused(name, f"it is larger than {_MOST >> 20} MiB")
     return data

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from agentcli.core.agent import Agent
+from agentcli.core.agent import Agent, Approve
 from agentcli.core.event import TextDelta, TurnEnded
 from agentcli.core.thread import Thread
 from agentcli.errors import UserError
@@ -35,13 +35,16 @@ class Chat:
         form: Callable[[str], Form],
         agent: Callable[[str], Agent],
         on: Callable[[Agent, Thread], Session],
+        approve: Callable[[], Approve],
     ) -> None:
         self.session = session
+        self.approve = approve()
         self.leaving = False
         self._make_store = store
         self._make_form = form
         self._make_agent = agent
         self._make_session = on
+        self._make_approve = approve
 
     @cached_property
     def store(self) -> Store:
@@ -84,6 +87,7 @@ class Chat:
             self.session = left
             raise
         left.close()
+        self.approve = self._make_approve()  # what was allowed was allowed in that thread
         say("A new thread." if thread_id is None else f"{thread.id}  {one_line(thread.title, 60)}")
 
     def say_goodbye(self) -> None:

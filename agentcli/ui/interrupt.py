@@ -56,13 +56,12 @@ class Interrupts:
 
     async def run(self, turn: Coroutine[Any, Any, Any]) -> bool:
         """Run a turn as a task that the signals cancel. True if it came to its own end; its exceptions are raised here."""
-        self._presses = 0
         self._turn = asyncio.create_task(turn)
-        if self._asked:
-            self._asked = False
-            await asyncio.sleep(0)  # it begins, so that what was said is in the thread
-            self._turn.cancel()
         try:
+            if self._asked:
+                self._asked = False
+                await asyncio.sleep(0)  # it begins, so that what was said is in the thread
+                self._turn.cancel()
             await asyncio.wait({self._turn})
             if self._turn.cancelled():
                 return False
@@ -74,10 +73,12 @@ class Interrupts:
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait({self._turn}, timeout=5)
             self._turn = None
+            self._presses = 0
 
     def forget(self) -> None:
         """What was pressed before this moment was not meant for the next turn."""
         self._asked = False
+        self._presses = 0
 
     def stop(self) -> None:
         """Cancel the turn, as Ctrl-C does."""
@@ -89,13 +90,13 @@ class Interrupts:
             hush_again()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self._turn is None and self._stays:
-            self._asked = True
-            return
         self._presses += 1
         code = _ENDING[signal.Signals(number).name]
         if self._presses > 2:
             leave_now(self.ending or code)
+        if number == signal.SIGINT and self._turn is None and self._stays:
+            self._asked = True
+            return
         if number != signal.SIGINT or self._turn is None:
             self.ending = code
         task = self._turn or self._main

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from agentcli.core.agent import Approve
 from agentcli.core.message import Message, user
 from agentcli.core.provider import Provider
 from agentcli.errors import Exit, UserError
@@ -26,13 +25,13 @@ from agentcli.ui.talk import say, say_error
 __all__ = ["converse"]
 
 
-async def converse(chat: Chat, *, banner: str, history: Path, approve: Approve) -> int:
+async def converse(chat: Chat, *, banner: str, history: Path) -> int:
     """Until the person leaves; the exit code."""
     say(banner)
     with Interrupts(stays=True) as interrupts:
         try:
             chat.begin()
-            await _read_and_answer(chat, history, approve, interrupts)
+            await _read_and_answer(chat, history, interrupts)
         except asyncio.CancelledError:
             if interrupts.ending is None:
                 raise
@@ -45,7 +44,7 @@ async def converse(chat: Chat, *, banner: str, history: Path, approve: Approve) 
     return interrupts.ending or Exit.OK
 
 
-async def _read_and_answer(chat: Chat, history: Path, approve: Approve, interrupts: Interrupts) -> None:
+async def _read_and_answer(chat: Chat, history: Path, interrupts: Interrupts) -> None:
     line_prompt = prompt.make(history, {f"/{name}": slash.help_of(name) for name in slash.COMMANDS}, interrupts.forget)
     drawn = asyncio.Event()
     line_prompt.app.after_render += lambda app: drawn.set()
@@ -58,31 +57,33 @@ async def _read_and_answer(chat: Chat, history: Path, approve: Approve, interrup
                 break
             if not line.strip():
                 continue
-            await warming
             try:
-                await _take(chat, line, approve, interrupts)
+                await warming
+                await _take(chat, line, interrupts)
             except UserError as error:
                 say_error(error)
     finally:
         warming.cancel()
 
 
-async def _take(chat: Chat, line: str, approve: Approve, interrupts: Interrupts) -> None:
+async def _take(chat: Chat, line: str, interrupts: Interrupts) -> None:
     """One line: a command or a message."""
     if not line.startswith("/") or "\n" in line:
-        await _turn(chat, user(line), approve, interrupts)
+        await _turn(chat, user(line), interrupts)
         return
     outcome = await slash.run(chat, line)
     if outcome is not None:
-        await _turn(chat, outcome if isinstance(outcome, Message) else None, approve, interrupts)
+        await _turn(chat, outcome if isinstance(outcome, Message) else None, interrupts)
 
 
-async def _turn(chat: Chat, message: Message | None, approve: Approve, interrupts: Interrupts) -> None:
+async def _turn(chat: Chat, message: Message | None, interrupts: Interrupts) -> None:
     say("")
     form = chat.form()
     ticking = asyncio.create_task(tick(form))
     try:
-        await interrupts.run(chat.session.turn(message, form.show, pausing(form, approve)))
+        approve = pausing(form, chat.approve)
+        turn = chat.session.turn(message, form.show, approve) if message else chat.session.again(form.show, approve)
+        await interrupts.run(turn)
     finally:
         ticking.cancel()
         form.close()
@@ -98,7 +99,7 @@ async def _warm(drawn: asyncio.Event, provider: Provider) -> None:
 
 
 def _import(provider: Provider) -> None:
-    from agentcli.store import threads  # noqa: F401
+    from agentcli.store import threads  # noqa: F401  (importing it is the point)
     from agentcli.ui import markdown
 
     if isinstance(provider, Later):

@@ -69,11 +69,11 @@ async def retry(chat: Chat, words: str) -> Outcome:
     """/retry [-m MODEL]: ask the last question again"""
     if not any(message.role == "user" for message in chat.session.thread.messages):
         raise UserError("there is nothing to ask again")
-    if name := words.removeprefix("-m").strip():
-        await chat.use(name)
-    said = chat.session.thread.undo()
-    assert said is not None
-    chat.session.thread.append(said)
+    flag, _, name = words.partition(" ")
+    if words and (flag != "-m" or not name.strip()):
+        raise UserError(f"/retry takes `-m MODEL` or nothing, not {one_line(words, 40)!r}")
+    if words:
+        await chat.use(name.strip())
     return Again()
 
 

@@ -7,7 +7,9 @@ import functools
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -494,3 +496,49 @@ def test_what_cannot_be_a_tool_says_why(function: Callable[..., Any], said: str)
     with pytest.raises(TypeError) as caught:
         tool(function)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["async", "generator", "wrapper", "by hand"])
+def test_a_tool_that_will_not_be_cancelled_is_left_behind(kind: str) -> None:
+    free: list[bool] = []
+
+    async def stay() -> None:
+        while not free:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+
+    async def plain() -> str:
+        """Wait."""
+        await stay()
+        return ""
+
+    async def yielding() -> AsyncGenerator[str, None]:
+        """Wait."""
+        yield "begun"
+        await stay()
+
+    def wrapper() -> Any:
+        """Wait."""
+        return stay()
+
+    async def run(arguments: dict[str, Any]) -> AsyncGenerator[Event | str, None]:
+        await stay()
+        yield ""
+
+    made = {
+        "async": lambda: tool(plain),
+        "generator": lambda: tool(yielding),
+        "wrapper": lambda: tool(wrapper),
+        "by hand": lambda: Tool(ToolSpec("own", "Wait.", {}), run),
+    }[kind]()
+
+    async def main() -> tuple[float, Event]:
+        began = monotonic()
+        *_, last = await collect(call(made, ToolCall("1", made.name, "{}"), timeout=0.2))
+        free.append(True)  # or asyncio.run would wait for it
+        return monotonic() - began, last
+
+    seconds, last = asyncio.run(main())
+    assert seconds < 5
+    assert isinstance(last, ToolFinished)
+    assert "given up" in last.content

@@ -243,6 +243,18 @@ class TestCommands:
         ask(terminal, "/undo")
         terminal.until("nothing to take back")
 
+    def test_retry_keeps_the_old_answer_unless_there_is_a_new_one(self, server: ModelServer) -> None:
+        with chat(server.says("first answer").then.fails(401).then.says("second answer")) as terminal:
+            terminal.until(ready)
+            ask(terminal, "one")
+            ask(terminal, "/retry")
+            terminal.until("error:")
+            assert [message["parts"][0]["text"] for message in threads()[0]["messages"]] == ["one", "first answer"]
+            ask(terminal, "/retry")
+            assert [message["parts"][0]["text"] for message in threads()[0]["messages"]] == ["one", "second answer"]
+            ask(terminal, "/retry please")
+            terminal.until("takes `-m MODEL` or nothing")
+
     def test_model_and_timeout(self, terminal: Terminal, server: ModelServer) -> None:
         ask(terminal, "/model openai/other")
         terminal.until("The model is openai/other.")
@@ -306,14 +318,20 @@ class TestApproval:
             terminal.until("Fine.")
         assert not (folder / "ran").exists()
 
-    def test_yes_for_good_is_asked_once(self, folder: Path, server: ModelServer) -> None:
-        server.calls("risky", {"what": "x"}).then.calls("risky", {"what": "x"}).then.says("Fine.")
+    def test_yes_for_this_thread_is_asked_once_and_again_in_the_next(self, folder: Path, server: ModelServer) -> None:
+        server.calls("risky", {"what": "x"}).then.calls("risky", {"what": "x"}).then.says("Fine.").then.calls("risky", {"what": "y"})
         with chat(server, "--tool", "mine.py:risky", cwd=folder) as terminal:
             terminal.until(ready)
             terminal.send("go\r")
             terminal.until("or say why not:")
             terminal.send("a\r")
             terminal.until("Fine.")
+            assert (folder / "ran").read_text() == "xx"
+            terminal.until(lambda terminal: prompts(terminal) == 2)
+            terminal.send("/new\r")
+            terminal.until(lambda terminal: prompts(terminal) == 3)
+            terminal.send("go on\r")
+            terminal.until(lambda terminal: terminal.raw.count(b"or say why not:") == 2)
         assert (folder / "ran").read_text() == "xx"
 
     def test_ctrl_c_at_the_question_stops_the_turn(self, folder: Path, server: ModelServer) -> None:
@@ -344,6 +362,18 @@ class TestLeaving:
             assert "Traceback" not in terminal.text()
         if busy:
             assert threads()[0]["messages"][1]["stop"] == "interrupted"
+
+    def test_a_signal_before_the_first_prompt_restores_the_terminal(self, server: ModelServer, tmp_path: Path) -> None:
+        config = tmp_path / "config.toml"
+        fifo = tmp_path / "fifo"
+        os.mkfifo(fifo)
+        config.write_text(f'[providers.lab]\nbase-url = "{server.url}"\nkey-command = "cat {fifo}"\n')
+        with chat(None, "-m", "lab/x", "--config", str(config)) as terminal:
+            modes = terminal.modes()
+            terminal.until(lambda terminal: terminal.modes() != modes)
+            terminal.signal(signal.SIGTERM)
+            assert terminal.wait() == 143
+            assert terminal.modes() == modes
 
     def test_a_second_process_on_the_thread_is_refused_and_may_fork(self, terminal: Terminal, server: ModelServer) -> None:
         ask(terminal, "one")

@@ -177,9 +177,9 @@ def _made(asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
         return ask(session, " ".join(asked.words), None, form="piped", talk="normal")
     leave_terminal(asked.bug)
     terminal.hush()
-    chat = assemble.chat(loaded, Thread(), model)
+    chat = assemble.chat(loaded, Thread(), model, approve.at_the_terminal)
     plant(chat.session, asked.bug)
-    return converse(chat, banner="", history=places().history, approve=approve.at_the_terminal())
+    return converse(chat, banner="", history=places().history)
 
 
 if __name__ == "__main__":
