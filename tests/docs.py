@@ -332,7 +332,7 @@ def _events_part(old: str) -> str:
     parts = []
     for event in get_args(Event):
         name = event.__struct_config__.tag
-        kept = _kept(old.partition(f"## {name}\n")[2].partition("\n## ")[0])
+        kept = _kept(old.partition(f"### {name}\n")[2].partition("\n### ")[0])
         rows = [(f"`{field}`", _type(of), kept.get(f"`{field}`", "?")) for field, of in _fields(event)]
         parts.append(f"### {name}\n\n{event.__doc__}\n\n{_table(('field', 'type', 'what it is'), rows)}")
     return "\n".join(parts)

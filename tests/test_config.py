@@ -545,3 +545,13 @@ def test_it_costs_little_to_load(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_wrong_value_is_a_fault_also_where_a_later_layer_says_another(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("model = 3\n")
+    with pytest.raises(UserError, match=r"config\.toml:1"):
+        load(file, {"model": "openai/x"})
+    os.environ["AGENTCLI_TIMEOUT"] = "soon"
+    with pytest.raises(UserError, match="AGENTCLI_TIMEOUT"):
+        load(None, {"timeout": 3.0})

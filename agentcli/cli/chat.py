@@ -113,7 +113,8 @@ def _chat(
         asking = approve.always if yes else approve.at_the_terminal
         chat = assemble.chat(loaded, on, model, asking, verbose=verbose)
         banner = f"agentcli · {model} ({why}) · /help"
-        start(lambda: converse(chat, banner=banner, history=places().history))
+        history = places().history if loaded.config.save else None
+        start(lambda: converse(chat, banner=banner, history=history))
     finally:
         terminal.restore()
 

@@ -93,6 +93,7 @@ def load(file: Path | None = None, overrides: Mapping[str, Any] = {}) -> Loaded:
     origins = dict.fromkeys(Config.__struct_encode_fields__, "default")
     try:
         for layer, origin in layers:
+            msgspec.convert(layer, Config)  # wrong is wrong, also where a later layer says something else
             _merge(merged, layer, origins, origin)
         return Loaded(msgspec.convert(merged, Config), origins, path, text)
     except (msgspec.ValidationError, OverflowError, RecursionError) as error:

@@ -28,8 +28,10 @@ def read(file: Path, *, required: bool) -> str | None:
     try:
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for a writer
     except (FileNotFoundError, NotADirectoryError) as error:
-        if required or isinstance(error, NotADirectoryError):
+        if required:
             _refuse(file, "there is no such file", "Check the path, or leave --config out.")
+        if isinstance(error, NotADirectoryError):
+            _refuse(file.parent, "is not a folder", "AGENTCLI_HOME, or HOME, names the folder that holds everything.")
         return None
     except (OSError, ValueError) as error:
         _refuse(file, f"cannot be read: {getattr(error, 'strerror', None) or error}")

@@ -45,7 +45,11 @@ def at_the_terminal() -> Approve:
         with lines():
             flush_typed()
             print(_ASK, end="", file=sys.stderr, flush=True)
-            answer = (await _line()).strip()
+            try:
+                answer = (await _line()).strip()
+            except asyncio.CancelledError:
+                print(file=sys.stderr)  # what comes next does not stand behind the question
+                raise
         match answer.lower():
             case "y" | "yes":
                 return True

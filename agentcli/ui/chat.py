@@ -81,6 +81,7 @@ class Chat:
             raise UserError("this thread is not saved yet", hint=self.session.unsaved.message)
         left, self.session = self.session, self._make_session(self.session.agent, thread)
         self.session.timeout = left.timeout
+        say("A new thread." if thread_id is None else f"{thread.id}  {one_line(thread.title, 60)}")
         try:
             self.begin()
         except UserError:
@@ -88,7 +89,6 @@ class Chat:
             raise
         left.close()
         self.approve = self._make_approve()  # what was allowed was allowed in that thread
-        say("A new thread." if thread_id is None else f"{thread.id}  {one_line(thread.title, 60)}")
 
     def say_goodbye(self) -> None:
         """How to come back."""

@@ -34,26 +34,34 @@ async def read(prompt: PromptSession[str]) -> str | None:
             return None
 
 
-def make(history: Path, commands: dict[str, str], on_send: Callable[[], None] = lambda: None) -> PromptSession[str]:
-    """The prompt; `commands` are what Tab completes, with their help."""
+def make(history: Path | None, commands: dict[str, str], on_send: Callable[[], None] = lambda: None) -> PromptSession[str]:
+    """The prompt; `commands` are what Tab completes, with their help. Without a file the history is that of this run."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import WordCompleter
+    from prompt_toolkit.enums import DEFAULT_BUFFER
+    from prompt_toolkit.filters import has_focus
     from prompt_toolkit.formatted_text import ANSI
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.layout.processors import TabsProcessor
 
     keys = KeyBindings()
+    typing = has_focus(DEFAULT_BUFFER)  # while Ctrl-R searches, the same keys belong to the search
 
-    @keys.add("enter")
+    @keys.add("enter", filter=typing)
     def send(event: KeyPressEvent) -> None:
         on_send()  # the terminal is raw: a Ctrl-C from now on is a signal, and means this line
         event.current_buffer.validate_and_handle()
 
-    @keys.add("escape", "enter")
-    @keys.add("c-j")
+    @keys.add("escape", "enter", filter=typing)
+    @keys.add("c-j", filter=typing)
     def new_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
-    @keys.add("c-c")
+    @keys.add("c-x", "c-e", filter=typing)
+    def edit(event: KeyPressEvent) -> None:
+        event.current_buffer.open_in_editor(validate_and_handle=False)
+
+    @keys.add("c-c", filter=typing)
     def clear_or_say(event: KeyPressEvent) -> None:
         if event.current_buffer.text:
             event.current_buffer.reset()
@@ -68,8 +76,8 @@ def make(history: Path, commands: dict[str, str], on_send: Callable[[], None] = 
         history=_history(history),
         completer=WordCompleter(list(commands), meta_dict=commands, sentence=True),
         complete_while_typing=False,
-        enable_open_in_editor=True,
         enable_suspend=True,
+        input_processors=[TabsProcessor(tabstop=4, char1=" ", char2=" ")],
         tempfile_suffix=".md",
     )
     if early := typed_early():
@@ -83,14 +91,20 @@ def make(history: Path, commands: dict[str, str], on_send: Callable[[], None] = 
     return prompt
 
 
-def _history(path: Path) -> Any:
+def _history(path: Path | None) -> Any:
     """What was typed in earlier runs, readable by nobody else; kept in memory only where it cannot be written."""
     import os
 
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
-    with suppress(OSError):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
-        return FileHistory(str(path))
+    class Kept(FileHistory):
+        def store_string(self, string: str) -> None:
+            with suppress(OSError):  # a full disk is no reason to end the chat
+                super().store_string(speakable(string))
+
+    if path:
+        with suppress(OSError):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+            return Kept(str(path))
     return InMemoryHistory()

@@ -25,7 +25,7 @@ from agentcli.ui.talk import say, say_error
 __all__ = ["converse"]
 
 
-async def converse(chat: Chat, *, banner: str, history: Path) -> int:
+async def converse(chat: Chat, *, banner: str, history: Path | None) -> int:
     """Until the person leaves; the exit code."""
     say(banner)
     with Interrupts(stays=True) as interrupts:
@@ -44,7 +44,7 @@ async def converse(chat: Chat, *, banner: str, history: Path) -> int:
     return interrupts.ending or Exit.OK
 
 
-async def _read_and_answer(chat: Chat, history: Path, interrupts: Interrupts) -> None:
+async def _read_and_answer(chat: Chat, history: Path | None, interrupts: Interrupts) -> None:
     line_prompt = prompt.make(history, {f"/{name}": slash.help_of(name) for name in slash.COMMANDS}, interrupts.forget)
     drawn = asyncio.Event()
     line_prompt.app.after_render += lambda app: drawn.set()

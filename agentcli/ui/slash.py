@@ -133,6 +133,8 @@ async def run(chat: Chat, line: str) -> Outcome:
         near = get_close_matches(name.lower(), COMMANDS, 1)
         hint = f"Did you mean /{near[0]}?" if near else "/help says what there is."
         raise UserError(f"there is no command /{one_line(name, 40)}", hint=hint)
+    if words.strip() and "[" not in form_of(name.lower()):
+        raise UserError(f"/{name.lower()} takes nothing behind it")
     outcome = command(chat, words.strip())
     return await outcome if isinstance(outcome, Awaitable) else outcome
 

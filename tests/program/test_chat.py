@@ -174,8 +174,25 @@ class TestTyping:
         editor.chmod(0o755)
         with chat(server.echo(), env={"EDITOR": str(editor), "VISUAL": None}) as terminal:
             terminal.until(ready)
-            terminal.send("\x18\x05")
+            terminal.send("before\x18\x05")
             terminal.until("from the editor")
+            assert server.requests == []
+            terminal.send(" and after\r")
+            server.wait_until(lambda: server.requests)
+        assert server.requests[0].body["messages"][-1]["content"] == "from the editor and after"
+
+    def test_searching_what_was_typed_before(self, terminal: Terminal, server: ModelServer) -> None:
+        ask(terminal, "remember me")
+        terminal.send("\x12mem")
+        terminal.until("search")
+        terminal.send("\r")
+        terminal.until(lambda terminal: "search" not in terminal.text())
+        terminal.send("\r")
+        server.wait_until(lambda: len(server.requests) == 2)
+        assert server.requests[1].body["messages"][-1]["content"] == "remember me"
+        terminal.until(lambda terminal: prompts(terminal) == 3)
+        terminal.send("\x12nothing\x03\x03still here")
+        terminal.until("still here")
 
     def test_what_is_typed_during_an_answer_does_not_land_in_it_and_is_not_lost(self, server: ModelServer) -> None:
         server.stalls("mid-stream", text="Hello there")
@@ -220,6 +237,8 @@ class TestCommands:
     def test_an_unknown_one_offers_the_nearest(self, terminal: Terminal) -> None:
         terminal.send("/hepl\r")
         terminal.until("Did you mean /help?")
+        terminal.send("/quit now\r")
+        terminal.until("takes nothing")
 
     def test_new_threads_and_resume(self, terminal: Terminal, server: ModelServer) -> None:
         ask(terminal, "first")
