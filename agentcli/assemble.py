@@ -11,7 +11,7 @@ needs it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,7 +23,7 @@ from agentcli.errors import Exit, UserError
 from agentcli.providers import PROVIDERS, Clocks, Endpoint, Later
 
 if TYPE_CHECKING:
-    from agentcli.core.agent import Agent
+    from agentcli.core.agent import Agent, Approve
     from agentcli.core.message import ToolCall
     from agentcli.core.provider import Provider
     from agentcli.core.tool import Tool
@@ -45,6 +45,7 @@ _WAYS = (
 
 _DEMO, _DEMO_TOOLS = "scripted/demo", ("clock",)  # the demonstration shows a tool at work
 _NO_LIMIT = 365 * 86_400.0  # seconds
+_KEY_COMMAND = 10.0  # seconds
 
 
 class Choice(NamedTuple):
@@ -67,7 +68,7 @@ def store() -> Store:
     return Store(places.threads, places.blobs, places.cache)
 
 
-def choose(loaded: configuration.Loaded, thread: Thread | None = None) -> Choice:
+async def choose(loaded: configuration.Loaded, thread: Thread | None = None) -> Choice:
     """Which model to ask, and why that one."""
     if name := loaded.config.model:
         return Choice(name, loaded.origins.get("model", ""))
@@ -75,7 +76,9 @@ def choose(loaded: configuration.Loaded, thread: Thread | None = None) -> Choice
         return Choice(thread.model, "this thread's")
     for name, entry in PROVIDERS.items():
         if entry.base_url_variable and (url := os.environ.get(entry.base_url_variable)):
-            if model := _first_model(url, os.environ.get(entry.key_variable)):
+            from agentcli.providers.probe import first_model
+
+            if model := await first_model(url, os.environ.get(entry.key_variable)):
                 return Choice(f"{name}/{model}", f"the first model at {entry.base_url_variable}")
             return Choice(f"{name}/{entry.model}", f"{entry.base_url_variable} is set")
         if entry.model and os.environ.get(entry.key_variable):
@@ -181,7 +184,7 @@ def session(loaded: configuration.Loaded, thread: Thread, model: str, *, keep: b
     return made
 
 
-def chat(loaded: configuration.Loaded, thread: Thread, model: str, *, verbose: bool = False) -> Chat:
+def chat(loaded: configuration.Loaded, thread: Thread, model: str, approve: Callable[[], Approve], *, verbose: bool = False) -> Chat:
     """A conversation at the terminal."""
     from agentcli.ui.chat import Chat
     from agentcli.ui.form import at_terminal
@@ -192,6 +195,7 @@ def chat(loaded: configuration.Loaded, thread: Thread, model: str, *, verbose: b
         form=lambda model: at_terminal(loaded.config.plain, model, "verbose" if verbose else "normal"),
         agent=lambda model: configured_agent(loaded, model, keep=True),
         on=lambda agent, thread: _session(loaded, agent, thread),
+        approve=approve,
     )
 
 
@@ -248,27 +252,6 @@ def _tools(names: Iterable[str]) -> list[Tool]:
     return [load(name) for name in names]
 
 
-def _first_model(url: str, key: str | None) -> str | None:
-    """The first model that a server lists; None if it does not say."""
-    import json
-    from urllib.request import HTTPRedirectHandler, Request, build_opener
-
-    class Stay(HTTPRedirectHandler):
-        """A redirect would carry the key to another host."""
-
-        def redirect_request(self, *asked: Any) -> None: ...
-
-    if not url.startswith(("http://", "https://")):
-        return None
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    request = Request(f"{url.rstrip('/')}/models", headers=headers)  # noqa: S310  (the scheme was looked at)
-    try:
-        with build_opener(Stay).open(request, timeout=3) as answer:
-            return str(json.loads(answer.read(1 << 20))["data"][0]["id"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-
-
 def _from_command(name: str, command: str | None) -> str | None:
     """The key that a `key-command` prints."""
     if not command:
@@ -276,19 +259,30 @@ def _from_command(name: str, command: str | None) -> str | None:
     import shlex
     import subprocess
 
+    program = ""
     try:
-        done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        hint = f"It is `key-command` of [providers.{name}] in the configuration."
-        raise UserError(f"the command for the key of {name} failed: {error}", hint=hint, exit_code=Exit.CONFIG) from None
+        words = shlex.split(command)
+        program = words[0]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_KEY_COMMAND, check=True)
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError) as error:  # what it was told, or said, may be secret
+        match error:
+            case subprocess.CalledProcessError(returncode=code):
+                what = f"{program} left with the exit code {code}"
+            case subprocess.TimeoutExpired():
+                what = f"{program} took longer than {_KEY_COMMAND:g} s"
+            case OSError():
+                what = f"{program} cannot be started ({error.strerror})"
+            case UnicodeError():
+                what = f"{program} printed something that is not text"
+            case _:
+                what = "its words cannot be told apart"
+        hint = f"It is `key-command` of [providers.{name}] in the configuration, and has {_KEY_COMMAND:g} s to print the key."
+        raise UserError(f"the command for the key of {name} failed: {what}", hint=hint, exit_code=Exit.CONFIG) from None
     return done.stdout.strip() or None
 
 
 def _spill(call: ToolCall, text: str) -> str:
     """Keep the whole of an output that is too long for the thread; says where."""
-    folder = configuration.places().cache / "tool-output"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{call.name[:40].replace('/', '_')}-{os.urandom(4).hex()}.txt"
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    return str(path)
+    from agentcli.store.outputs import keep
+
+    return str(keep(configuration.places().cache / "tool-output", call.name, text))

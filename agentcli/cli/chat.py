@@ -109,12 +109,15 @@ def _chat(
 
         loaded = assemble.config(config, changes)
         on = assemble.thread(thread, latest=latest, fork=fork)
-        model, why = assemble.choose(loaded, on)
         asking = approve.always if yes else approve.at_the_terminal
-        chat = assemble.chat(loaded, on, model, asking, verbose=verbose)
-        banner = f"agentcli · {model} ({why}) · /help"
         history = places().history if loaded.config.save else None
-        start(lambda: converse(chat, banner=banner, history=history))
+
+        async def main() -> int:
+            model, why = await assemble.choose(loaded, on)
+            chat = assemble.chat(loaded, on, model, asking, verbose=verbose)
+            return await converse(chat, banner=f"agentcli · {model} ({why}) · /help", history=history)
+
+        start(main)
     finally:
         terminal.restore()
 

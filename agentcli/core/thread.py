@@ -4,9 +4,7 @@
 `settle()` puts the thread back into a state that every provider accepts: each tool call has exactly one result. `sendable()` is the
 view of the messages that goes to a model: no empty parts, no empty messages, the same speaker never twice in a row.
 
-`dump()` and `load()` are the document of a thread: UTF-8 JSON, the keys in the order of the fields. Keys that this version does not
-know are carried along and written back, at every depth, so that a newer agentcli's notes survive an older one's save. What cannot be
-read strictly (torn, foreign, NaN, nested too deeply) is a `ValueError` that says why.
+`dump()` and `load()` are its document (document.py).
 """
 
 from __future__ import annotations
@@ -14,28 +12,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
-from agentcli.core.message import Blob, Message, Part, Reasoning, Stop, Text, ToolCall, ToolResult, Usage, new_id, now, speakable
+from agentcli.core import document
+from agentcli.core.document import FORMAT, Origin, Unknown
+from agentcli.core.message import Blob, Message, Part, Reasoning, Stop, Text, ToolCall, ToolResult, new_id, now
 from agentcli.errors import UserError
 
-__all__ = ["FORMAT", "Origin", "Thread", "sendable", "title_of"]
+__all__ = ["Thread", "sendable", "title_of"]
 
-FORMAT = 1
 TITLE_LENGTH = 60
 
 NOT_RUN = "This call was not run: the turn ended first."
 MAY_HAVE_RUN = "This call was cut off by the end of the turn. It may or may not have run."
-
-
-class Origin(Struct, frozen=True):
-    """Where a fork left its parent: the thread, and the last message the two share."""
-
-    thread: str
-    message: str | None = None
 
 
 class Thread(Struct, kw_only=True, eq=False, dict=True):
@@ -113,7 +104,7 @@ class Thread(Struct, kw_only=True, eq=False, dict=True):
             parent=Origin(self.id, shared[-1].id if shared else None),
             messages=list(shared),
         )
-        branch.unknown.update({place: keys for place, keys in self.unknown.items() if place not in ("", "parent")})
+        branch.unknown.update({place: keys for place, keys in self.unknown.items() if place not in ((), ("parent",))})
         branch.settle()
         return branch
 
@@ -147,43 +138,19 @@ class Thread(Struct, kw_only=True, eq=False, dict=True):
         return next((message for message in reversed(self.messages) if message.role == "assistant"), None)
 
     @property
-    def unknown(self) -> dict[str, dict[str, Any]]:
-        """Keys of the document that this version does not know, by where they were.
-
-        Places: "" is the document, then "parent", "<message>", "<message>/usage" and "<message>/<number of the part>".
-        """
-        kept: dict[str, dict[str, Any]] = self.__dict__.setdefault("unknown", {})
+    def unknown(self) -> Unknown:
+        """Keys of the document that this version does not know."""
+        kept: Unknown = self.__dict__.setdefault("unknown", {})
         return kept
 
     def dump(self) -> bytes:
-        """The document: whole, indented, with a newline at the end."""
-        document: Any = self
-        if self.unknown:
-            document = msgspec.to_builtins(self)
-            _restore_unknown(document, self.unknown)
-        try:
-            encoded = msgspec.json.encode(document)
-        except UnicodeEncodeError:  # a message made by hand, with half of a surrogate pair in it
-            encoded = msgspec.json.encode(_speakable(msgspec.to_builtins(document)))
-        return msgspec.json.format(encoded, indent=2) + b"\n"
+        """The document, as document.py says."""
+        return document.dump(self, self.unknown)
 
     @classmethod
     def load(cls, data: bytes) -> Thread:
         """The thread in a document, or a ValueError that says what is wrong with it."""
-        try:
-            document = msgspec.json.decode(data)
-            if not isinstance(document, dict):
-                raise ValueError(f"expected an object, got {type(document).__name__}")
-            if isinstance(number := document.get("format"), int) and number > FORMAT:
-                raise ValueError(f"its format is {number}; this version reads up to {FORMAT}")
-            unknown = _take_unknown(document)
-            if missing := {"format", "id", "messages"} - document.keys():
-                raise ValueError(f"no {', '.join(sorted(missing))}: not a thread")
-            thread = msgspec.convert(document, cls)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-        except msgspec.MsgspecError as error:
-            raise ValueError(str(error)) from None
+        thread, unknown = document.load(data, cls)
         thread.unknown.update(unknown)
         return thread
 
@@ -277,54 +244,3 @@ def _is_object(text: str) -> bool:
 
 def _unfinished(call: ToolCall, begun: Collection[str]) -> ToolResult:
     return ToolResult(call.id, MAY_HAVE_RUN if call.id in begun else NOT_RUN, is_error=True)
-
-
-_THREAD_KEYS = frozenset(Thread.__struct_fields__)
-_MESSAGE_KEYS = frozenset(Message.__struct_fields__)
-_USAGE_KEYS = frozenset(Usage.__struct_fields__)
-_ORIGIN_KEYS = frozenset(Origin.__struct_fields__)
-_PART_KEYS = {part.__struct_config__.tag: frozenset(part.__struct_fields__) | {"type"} for part in Part.__args__}
-
-
-def _take_unknown(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Move the keys that the structs do not know out of the document."""
-    taken: dict[str, dict[str, Any]] = {}
-
-    for place, value, known in _places(document):
-        if extra := value.keys() - known:
-            taken[place] = {key: value.pop(key) for key in list(value) if key in extra}
-    return taken
-
-
-def _restore_unknown(document: dict[str, Any], unknown: Mapping[str, dict[str, Any]]) -> None:
-    for place, value, _ in _places(document):
-        value.update(unknown.get(place, {}))
-
-
-def _places(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], frozenset[str]]]:
-    """The objects in a document that may hold unknown keys: a name for where it is, the object, and the keys that are known."""
-    yield "", document, _THREAD_KEYS
-    if isinstance(parent := document.get("parent"), dict):
-        yield "parent", parent, _ORIGIN_KEYS
-    for message in _objects(document.get("messages")):
-        place = str(message["id"] if "id" in message else message.setdefault("id", new_id()))
-        yield place, message, _MESSAGE_KEYS
-        if isinstance(usage := message.get("usage"), dict):
-            yield f"{place}/usage", usage, _USAGE_KEYS
-        for number, part in enumerate(_objects(message.get("parts"))):
-            kind = part.get("type")
-            if isinstance(kind, str) and (known := _PART_KEYS.get(kind)):
-                yield f"{place}/{number}", part, known
-
-
-def _objects(values: object) -> Iterator[dict[str, Any]]:
-    """The objects in what should be a list of them."""
-    return (value for value in values if isinstance(value, dict)) if isinstance(values, list | tuple) else iter(())
-
-
-def _speakable(value: Any) -> Any:
-    if isinstance(value, str):
-        return speakable(value)
-    if isinstance(value, dict):
-        return {speakable(key): _speakable(item) for key, item in value.items()}
-    return [_speakable(item) for item in value] if isinstance(value, list | tuple) else value

@@ -20,18 +20,17 @@ takes too long or says too much is a result that says so.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import re
-import threading
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from time import monotonic
 from typing import Any, TypeAlias, get_type_hints, overload
 
 import msgspec
 from msgspec import Struct
 
+from agentcli.core.apart import in_thread
 from agentcli.core.event import Event, ToolFinished, ToolProgress
 from agentcli.core.message import ToolCall, speakable
 from agentcli.core.provider import ToolSpec
@@ -91,8 +90,8 @@ async def call(
 ) -> AsyncGenerator[Event, None]:
     """Run a tool: its events, and last a `ToolFinished`.
 
-    The tool runs as a task of its own (that is what `merge` makes of it), so that one that will not be cancelled is left behind after a
-    moment, when its time is up or the turn is stopped.
+    The tool runs as a task of its own (that is what `merge` makes of it), so that one that will not be cancelled is left behind after
+    a moment, when its time is up or the turn is stopped.
     """
     began = monotonic()
     deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
@@ -202,7 +201,7 @@ async def _results(function: Callable[..., Any], arguments: dict[str, Any]) -> A
     elif inspect.iscoroutinefunction(function):
         yield _text(await function(**arguments))
     else:
-        value = await _in_thread(function, arguments)
+        value = await in_thread(lambda: function(**arguments), name=f"tool {function.__name__}")
         yield _text(await value if inspect.isawaitable(value) else value)  # a plain wrapper around an async function
 
 
@@ -226,27 +225,3 @@ def _schema(name: str, arguments: type[Struct]) -> dict[str, Any]:
     own = definitions.pop("Arguments", schema)
     own.pop("title", None)
     return {**own, "$defs": definitions} if definitions else own
-
-
-async def _in_thread(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-    """Run a function in a daemon thread of its own. If we are cancelled it runs on, unheard, and does not hold up the exit."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def settle(setter: Callable[[Any], None], value: object) -> None:
-        if not future.done():
-            setter(value)
-
-    def work() -> None:
-        try:
-            outcome, setter = context.run(lambda: function(**arguments)), future.set_result
-        except BaseException as error:  # noqa: BLE001  (raised again where it is awaited)
-            # A future cannot hold a StopIteration, and a SystemExit in it would end the program.
-            fit = isinstance(error, Exception) and not isinstance(error, StopIteration)
-            outcome, setter = error if fit else RuntimeError(told(error)), future.set_exception
-        with suppress(RuntimeError):  # the loop is closed: nobody is waiting any more
-            loop.call_soon_threadsafe(settle, setter, outcome)
-
-    context = contextvars.copy_context()
-    threading.Thread(target=work, name=f"tool {function.__name__}", daemon=True).start()
-    return await future

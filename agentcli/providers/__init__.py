@@ -5,7 +5,7 @@ what it needs (httpx) costs more time than everything else at the start. `PROVID
 told: its kind, its base URL, and the variables by which its vendor's own tools find the key and another base URL. A configuration
 may add names, or say more of these (`[providers.NAME]`). Whoever calls `create()` has joined the two into an `Endpoint`.
 
-A new provider is one file, one line here and one folder of fixtures: docs/extend/provider.md.
+A new provider is one package, one line here and one folder of fixtures: docs/extend/provider.md.
 """
 
 from __future__ import annotations

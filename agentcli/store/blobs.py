@@ -20,7 +20,7 @@ from agentcli.core.message import Blob, Message
 from agentcli.errors import Exit, UserError
 from agentcli.store import disk
 
-__all__ = ["LARGEST_INLINE", "Blobs"]
+__all__ = ["LARGEST_INLINE", "Blobs", "written"]
 
 LARGEST_INLINE = 32 * 1024  # bytes
 

@@ -33,6 +33,7 @@ __all__ = [
     "LIMIT",
     "ReadError",
     "SaveError",
+    "close",
     "create_folder",
     "read",
     "remove",

@@ -19,7 +19,15 @@ from agentcli.store import disk, journal, replay
 from agentcli.store.blobs import Blobs, written
 from agentcli.store.lock import PATIENCE, Lock
 
-__all__ = ["Folder"]
+__all__ = ["DamagedError", "Folder"]
+
+
+class DamagedError(UserError):
+    """A file of a thread that cannot be read, and was left as it is."""
+
+    def __init__(self, path: Path, reason: str, hint: str) -> None:
+        super().__init__(f"cannot read {path}: {reason}", hint=f"The file was left as it is. {hint}", exit_code=Exit.DATA)
+        self.reason = reason
 
 
 class Folder:
@@ -69,11 +77,7 @@ class Folder:
         except ValueError as error:
             newer = "this version reads" in str(error)
             hint = "Update agentcli to read it." if newer else f"`agentcli threads check --repair {name}` saves what can be saved."
-            raise UserError(
-                f"cannot read {path}: {error}",
-                hint=f"The file was left as it is. {hint}",
-                exit_code=Exit.DATA,
-            ) from error
+            raise DamagedError(path, str(error), hint) from error
 
     def seen(self, name: str) -> Thread:
         """The thread with its journal, and nothing written."""
@@ -137,21 +141,8 @@ class Folder:
         if any(one is not other for one, other in zip(bare, thread.messages, strict=True)):
             whole = msgspec.structs.replace(thread, messages=bare)
             whole.unknown.update(thread.unknown)
-        disk.replace(self.document(thread.id), _dump(whole))
+        disk.replace(self.document(thread.id), whole.dump())
         journal.stored(thread)
 
-    def _lost(self, name: str, reason: str) -> UserError:
-        return UserError(
-            f"cannot read {self.journal(name)}: {reason}",
-            hint="The file was left as it is. `agentcli threads check` says more.",
-            exit_code=Exit.DATA,
-        )
-
-
-def _dump(thread: Thread) -> bytes:
-    try:
-        return thread.dump()
-    except UnicodeEncodeError:  # half of a surrogate pair from somewhere: the rest is worth keeping
-        clean = msgspec.convert(journal.spoken(msgspec.to_builtins(thread)), Thread)
-        clean.unknown.update(journal.spoken(thread.unknown))
-        return clean.dump()
+    def _lost(self, name: str, reason: str) -> DamagedError:
+        return DamagedError(self.journal(name), reason, "`agentcli threads check` says more.")

@@ -6,7 +6,8 @@ another version or impossible to write, and the list is the same, only slower. A
 because the clock of some file systems cannot tell two such changes apart.
 
 Everything is decoded strictly, so a document that could not be opened is already named as damaged here, and the others still list.
-A thread whose first turn crashed has only a journal; it is listed from that.
+A thread that has a journal, because a turn is in flight or its program died in one, is listed with what the journal adds: a question
+that crashed is still the last thing that was said. That is read each time, without a lock and without writing anything.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from time import time
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from agentcli.core.document import FORMAT, Origin
 from agentcli.core.message import Message
-from agentcli.core.thread import FORMAT, Origin, Thread
-from agentcli.store import disk, replay
+from agentcli.core.thread import Thread
+from agentcli.errors import UserError
+from agentcli.store import disk
+from agentcli.store.folder import DamagedError, Folder
 
-__all__ = ["Row", "names", "rows"]
+__all__ = ["ID", "Row", "in_flight", "names", "rows"]
 
 VERSION = 1  # of the cache
 RACY = 1.0  # seconds
@@ -90,51 +94,59 @@ _DECODE = msgspec.json.Decoder(_Document)
 def names(folder: Path) -> Iterator[str]:
     """The ids of all threads, from the names of the files alone."""
     seen = set()
+    for stem, _, _ in _files(folder):
+        if stem not in seen:
+            seen.add(stem)
+            yield stem
+
+
+def in_flight(folder: Path) -> set[str]:
+    """The ids of the threads that have a journal: of those the document is not all."""
+    return {stem for stem, kind, _ in _files(folder) if kind == "journal"}
+
+
+def rows(folder: Folder, cache: Path) -> list[Row]:
+    """A row for each thread in the folder, newest first."""
+    known = _load(cache, folder.path)
+    entries: dict[str, _Entry] = {}
+    fresh = False
+    recent = (time() - RACY) * 1e9
+    journals = []
+    for stem, kind, item in _files(folder.path):
+        if kind == "journal":
+            journals.append(stem)
+            continue
+        try:
+            status = item.stat()
+        except OSError:  # gone meanwhile, or a link to nowhere
+            continue
+        entry = known.get(stem)
+        if entry is None or (entry.inode, entry.changed, entry.size) != (
+            status.st_ino or item.inode(),
+            status.st_mtime_ns,
+            status.st_size,
+        ):
+            entry = _read(Path(item.path), stem, status.st_ino or item.inode(), status.st_mtime_ns, status.st_size)
+            if entry is None:
+                continue
+            fresh = True
+        entries[stem] = entry
+    if fresh or len(known) != len(entries):
+        _store(cache, folder.path, {name: entry for name, entry in entries.items() if entry.changed < recent})
+    listed = {name: _row(folder.path, name, entry) for name, entry in entries.items()}
+    for name in journals:
+        if (name not in listed or listed[name].damaged is None) and (row := _seen(folder, name)):
+            listed[name] = row
+    return sorted(listed.values(), key=lambda row: (row.updated, row.id), reverse=True)
+
+
+def _files(folder: Path) -> Iterator[tuple[str, str, os.DirEntry[str]]]:
+    """The documents and journals: whose it is, which of the two, and the file."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             stem, _, kind = entry.name.partition(".")
-            if kind in ("json", "journal") and ID.fullmatch(stem) and stem not in seen:
-                seen.add(stem)
-                yield stem
-
-
-def rows(folder: Path, cache: Path) -> list[Row]:
-    """A row for each thread in the folder, newest first."""
-    known = _load(cache, folder)
-    entries: dict[str, _Entry] = {}
-    fresh = False
-    journals = []
-    recent = (time() - RACY) * 1e9
-    with suppress(FileNotFoundError), os.scandir(folder) as found:
-        for item in found:
-            stem, _, kind = item.name.partition(".")
-            if not ID.fullmatch(stem):
-                continue
-            if kind == "journal":
-                journals.append(stem)
-            if kind != "json":
-                continue
-            try:
-                status = item.stat()
-            except OSError:  # gone meanwhile, or a link to nowhere
-                continue
-            entry = known.get(stem)
-            if entry is None or (entry.inode, entry.changed, entry.size) != (
-                status.st_ino or item.inode(),
-                status.st_mtime_ns,
-                status.st_size,
-            ):
-                entry = _read(Path(item.path), stem, status.st_ino or item.inode(), status.st_mtime_ns, status.st_size)
-                if entry is None:
-                    continue
-                fresh = True
-            entries[stem] = entry
-    if fresh or len(known) != len(entries):
-        _store(cache, folder, {name: entry for name, entry in entries.items() if entry.changed < recent})
-    listed = [_row(folder, name, entry) for name, entry in entries.items()]
-    listed += [row for name in journals if name not in entries and (row := _unsaved(folder, name))]
-    listed.sort(key=lambda row: (row.updated, row.id), reverse=True)
-    return listed
+            if kind in ("json", "journal") and ID.fullmatch(stem):
+                yield stem, kind, entry
 
 
 def _load(cache: Path, folder: Path) -> dict[str, _Entry]:
@@ -201,20 +213,20 @@ def _row(folder: Path, name: str, entry: _Entry) -> Row:
     )
 
 
-def _unsaved(folder: Path, name: str) -> Row | None:
-    path = folder / f"{name}.journal"
+def _seen(folder: Folder, name: str) -> Row | None:
+    """A row of the thread with its journal, or of why it cannot be read. None if nothing was said in it, or it is gone."""
+    stands = folder.has_document(name)
+    path = folder.document(name) if stands else folder.journal(name)
     try:
-        found = replay.read(path, name)
-        if not found.fits(None):
-            raise ValueError("its document is missing; only a journal is there")
-        thread = replay.apply(found, None)
-    except FileNotFoundError:
+        thread = folder.seen(name)
+    except DamagedError as error:
+        if (status := disk.signature(path)) is None:
+            return None
+        at = datetime.fromtimestamp(status[1] / 1e9, UTC)
+        return Row(name, "", at, at, 0, None, None, str(path), error.reason)
+    except UserError:
         return None
-    except (ValueError, OSError) as error:
-        status = disk.signature(path)
-        at = datetime.fromtimestamp(status[1] / 1e9 if status else 0, UTC)
-        return Row(name, "", at, at, 0, None, None, str(path), str(error))
-    if not thread.messages:
+    if not thread.messages and not stands:
         return None
     count = len(thread.messages)
     return Row(name, thread.title, thread.created, thread.updated, count, thread.model, thread.agent, str(path))

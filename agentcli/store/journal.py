@@ -32,21 +32,21 @@ from errno import EIO
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
+from agentcli.core.document import encode
 from agentcli.core.event import Event, MessageAdded, ReasoningDelta, Retrying, TextDelta, ToolProgress, TurnEnded, Waiting
-from agentcli.core.message import Message, speakable
+from agentcli.core.message import Message
 from agentcli.core.thread import Thread
 from agentcli.store import disk
 from agentcli.store.blobs import written
 from agentcli.store.lock import Lock
 from agentcli.store.replay import Header
 
-__all__ = ["Writer", "spoken", "stored", "unsaved"]
+__all__ = ["Writer", "stored", "unsaved"]
 
 GATHER = 0.05  # seconds that pieces of an answer may wait in this process
 SYNC = 1.0  # seconds that written pieces may wait for the disk
@@ -103,7 +103,7 @@ class Writer:
             parent=thread.parent,
             said=[self._stow(message) for message in thread.messages[shared:]],
         )
-        line = _encode(replace(header, said=[written(message) for message in header.said])) + b"\n"
+        line = encode(replace(header, said=[written(message) for message in header.said])) + b"\n"
         disk.replace(self._journal, line)  # a journal that holds an unsaved turn is replaced by one that holds it too
         self._shut()
         try:
@@ -127,7 +127,7 @@ class Writer:
             try:
                 self._encode_into(event, gathered, -1)
             except UnicodeEncodeError:
-                gathered += _encode(event)
+                gathered += encode(event)
             gathered += b"\n"
             if (time := monotonic()) - self._written >= GATHER or len(gathered) >= FULL:
                 self._write(sync=time - self._synced >= SYNC)
@@ -137,7 +137,7 @@ class Writer:
         if isinstance(event, MessageAdded):
             event = replace(event, message=written(self._stow(event.message)))
         self.dirty = True
-        self._gathered += _encode(event) + b"\n"
+        self._gathered += encode(event) + b"\n"
         if kind is not TurnEnded:  # commit() comes next
             self._write(sync=True)
 
@@ -236,22 +236,3 @@ def _shared(base: tuple[Message, ...], messages: list[Message]) -> int:
             break
         count += 1
     return count
-
-
-def _encode(value: Struct) -> bytes:
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return msgspec.json.encode(spoken(msgspec.to_builtins(value)))
-
-
-def spoken(value: Any) -> Any:
-    """The same plain data with every half of a surrogate pair replaced: JSON in UTF-8 cannot hold them."""
-    match value:
-        case str():
-            return speakable(value)
-        case dict():
-            return {spoken(key): spoken(item) for key, item in value.items()}
-        case list() | tuple():
-            return [spoken(item) for item in value]
-    return value

@@ -27,7 +27,7 @@ from agentcli.core.message import now
 from agentcli.errors import UserError
 from agentcli.store import disk
 
-__all__ = ["BusyError", "Lock", "Owner"]
+__all__ = ["PATIENCE", "BusyError", "Lock"]
 
 PATIENCE = 0.3  # seconds: a save by another process is over by then, a chat is not
 _OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -56,7 +56,7 @@ else:
         return True
 
 
-class Owner(Struct, frozen=True):
+class _Owner(Struct, frozen=True):
     """Who holds a lock."""
 
     pid: int
@@ -66,7 +66,18 @@ class Owner(Struct, frozen=True):
 
 
 class BusyError(UserError):
-    """Another live process has the thread."""
+    """A live process has the thread. `ours`: this very one has it, under another lock."""
+
+    def __init__(self, what: str, owner: _Owner | None) -> None:
+        self.ours = owner is not None and owner.pid == os.getpid() and owner.host == _host()
+        if owner is None:
+            by = "another process"
+        elif self.ours:
+            by = "this program already"
+        else:
+            by = _named(owner)
+        hint = "Go on there, or work on a copy with --fork." if self.ours else "Leave it there first, or work on a copy with --fork."
+        super().__init__(f"{what} is in use by {by}", hint=hint)
 
 
 class Lock:
@@ -90,11 +101,11 @@ class Lock:
                 lock._sign()
                 return lock
             if monotonic() >= end:
-                raise BusyError(_busy(path, what), hint="Leave it there first, or work on a copy with --fork.")
+                raise BusyError(what, _owner(path))
             sleep(0.01)
 
     def _sign(self) -> None:
-        owner = Owner(os.getpid(), "agentcli", _host(), now())
+        owner = _Owner(os.getpid(), "agentcli", _host(), now())
         with suppress(OSError):  # a full disk must not keep a thread from being saved elsewhere
             os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, msgspec.json.encode(owner) + b"\n")
@@ -135,15 +146,18 @@ def _owned(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _busy(path: Path, what: str) -> str:
+def _owner(path: Path) -> _Owner | None:
     try:
-        owner = msgspec.json.decode(disk.read(path, 4096), type=Owner)
+        return msgspec.json.decode(disk.read(path, 4096), type=_Owner)
     except (OSError, ValueError):
-        return f"{what} is in use by another process"
+        return None
+
+
+def _named(owner: _Owner) -> str:
     since = owner.since.astimezone()
     when = since.strftime("%H:%M" if since.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M")
     host = "" if owner.host == _host() else f" on {owner.host}"
-    return f"{what} is in use by {owner.program}, process {owner.pid}{host}, since {when}"
+    return f"{owner.program}, process {owner.pid}{host}, since {when}"
 
 
 def _host() -> str:

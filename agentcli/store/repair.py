@@ -26,10 +26,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from agentcli.core.document import FORMAT, encode
 from agentcli.core.message import Blob, Message
-from agentcli.core.thread import FORMAT, Thread, title_of
+from agentcli.core.thread import Thread, title_of
 from agentcli.errors import UserError
-from agentcli.store import disk, index, journal, replay
+from agentcli.store import disk, index, replay
 from agentcli.store.folder import Folder
 from agentcli.store.lock import BusyError
 
@@ -208,7 +209,7 @@ def salvage(data: bytes, name: str) -> Thread | None:
     if not messages:
         return None
     document.update(format=FORMAT, id=name, messages=messages)
-    thread = Thread.load(msgspec.json.encode(journal.spoken(document)))
+    thread = Thread.load(encode(document))
     if not thread.title:
         thread.title = next((title_of(message.text) for message in thread.messages if message.role == "user"), "")
     thread.settle()

@@ -12,10 +12,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from agentcli.core.document import Origin
 from agentcli.core.event import Event, MessageAdded, ReasoningDelta, TextDelta, ToolFinished, ToolStarted, TurnEnded
 from agentcli.core.message import Message, Stop, ToolResult
 from agentcli.core.provider import Draft, ReasoningChunk, TextChunk
-from agentcli.core.thread import Origin, Thread
+from agentcli.core.thread import Thread
 from agentcli.store import disk
 
 __all__ = ["FORMAT", "Header", "Journal", "apply", "read"]

@@ -60,9 +60,7 @@ def found(text: str, row: Row, messages: list[Message]) -> Iterator[Hit]:
     for number, message in enumerate(messages, 1):
         for said in _said(message):
             end = -1
-            for match in pattern.finditer(said):
-                if match.start() < end:  # the line was given already
-                    continue
+            while match := pattern.search(said, end + 1):
                 start = said.rfind("\n", 0, match.start()) + 1
                 end = said.find("\n", match.start())
                 end = len(said) if end < 0 else end

@@ -92,7 +92,7 @@ class Store:
 
     def rows(self) -> list[Row]:
         """All threads, newest first; what cannot be read is among them and says why."""
-        return index.rows(self.threads, self._cache)
+        return index.rows(self._folder, self._cache)
 
     def latest(self) -> str | None:
         """The thread that was changed last."""
@@ -103,17 +103,17 @@ class Store:
         if not text:
             return
         suspected = suspect(text)
+        in_flight = index.in_flight(self.threads)
         for row in self.rows():
             if row.damaged is not None:
                 continue
             try:
-                if row.path.endswith(".json"):
-                    data = disk.read(Path(row.path))
-                    if not suspected(data):
-                        continue
+                if row.id in in_flight:
+                    thread = self._folder.seen(row.id)
+                elif suspected(data := disk.read(Path(row.path))):
                     thread = self._folder.decode(row.id, data)
                 else:
-                    thread = self._folder.seen(row.id)
+                    continue
             except (OSError, ValueError, UserError):  # removed or damaged since it was listed
                 continue
             yield from found(text, row, thread.messages)
@@ -186,10 +186,6 @@ class Store:
             disk.remove(self._folder.document(name))
             disk.remove(self._folder.journal(name))
         disk.sync_folder(self.threads)
-
-    def blob(self, data: bytes) -> str:
-        """Keep an attachment and say its ref."""
-        return self.blobs.put(data)
 
     def bytes_of(self, blob: Blob) -> bytes:
         return self.blobs.get(blob)

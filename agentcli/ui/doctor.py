@@ -8,6 +8,7 @@ and what is damaged is not repaired.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,6 @@ from msgspec import Struct
 from agentcli.config import Config, Loaded, Places
 from agentcli.errors import Exit, UserError
 from agentcli.providers import PROVIDERS
-from agentcli.providers.probe import PATIENCE, probe, shown
 from agentcli.store.index import Row
 from agentcli.ui.sanitise import visible
 from agentcli.ui.stdout import print_json, put
@@ -123,10 +123,13 @@ def keys(config: Config) -> Iterator[Check]:
             yield _key_command(name, said.key_command)
 
 
-async def servers(urls: Mapping[str, str], used: str | None, patience: float = PATIENCE) -> list[Check]:
+async def servers(urls: Mapping[str, str], used: str | None, patience: float | None = None) -> list[Check]:
     """Whether the servers answer, all asked at once. Only the one that is used can be a fault."""
     import asyncio
 
+    from agentcli.providers.probe import PATIENCE, probe
+
+    patience = PATIENCE if patience is None else patience
     names = list(urls)
     outcomes = await asyncio.gather(*(probe(urls[name], patience=patience) for name in names))
     checks = []
@@ -135,6 +138,11 @@ async def servers(urls: Mapping[str, str], used: str | None, patience: float = P
         status: Status = "ok" if good else "fault" if name == used and outcome.kind != "path" else "note"
         checks.append(Check(status, "server", f"{name}, {shown(urls[name])}: {outcome.text}", outcome.hint))
     return checks
+
+
+def shown(url: str) -> str:
+    """A URL without what may be secret in it: the user and the query."""
+    return re.sub(r"[?#].*", "", re.sub(r"\A([A-Za-z]+://)?.*@", r"\1…@", url, flags=re.DOTALL), flags=re.DOTALL)
 
 
 def addresses(config: Config, chosen: tuple[str, str] | None) -> dict[str, str]:
@@ -253,8 +261,6 @@ def _text(check: Check) -> str:
 
 
 def _name(requirement: str) -> str:
-    import re
-
     return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
 
 

@@ -97,6 +97,8 @@ def _history(path: Path | None) -> Any:
 
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
+    from agentcli.store.disk import create_folder
+
     class Kept(FileHistory):
         def store_string(self, string: str) -> None:
             with suppress(OSError):  # a full disk is no reason to end the chat
@@ -104,7 +106,7 @@ def _history(path: Path | None) -> Any:
 
     if path:
         with suppress(OSError):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            create_folder(path.parent)
             os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
             return Kept(str(path))
     return InMemoryHistory()

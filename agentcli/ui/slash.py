@@ -62,7 +62,10 @@ async def resume(chat: Chat, words: str) -> None:
     others = [row.id for row in rows if row.id != chat.session.thread.id]
     if not words and not others:
         raise UserError("there is no other thread")
-    await chat.switch(chosen(words, rows, chat.store) if words else others[0])
+    wanted = chosen(words, rows, chat.store) if words else others[0]
+    if wanted == chat.session.thread.id:
+        raise UserError(f"this is thread {wanted}")
+    await chat.switch(wanted)
 
 
 async def retry(chat: Chat, words: str) -> Outcome:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import random
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from agentcli.core.document import Origin
 from agentcli.core.message import (
     Blob,
     Message,
@@ -23,7 +25,7 @@ from agentcli.core.message import (
     assistant,
     user,
 )
-from agentcli.core.thread import MAY_HAVE_RUN, NOT_RUN, TITLE_LENGTH, Origin, Thread, sendable, title_of
+from agentcli.core.thread import MAY_HAVE_RUN, NOT_RUN, TITLE_LENGTH, Thread, sendable, title_of
 from agentcli.errors import UserError
 
 few_ids = st.sampled_from(["a", "b", "c"])
@@ -318,6 +320,24 @@ def test_unknown_keys_of_a_message_without_an_id_are_kept() -> None:
     bare = b'{"format":1,"id":"x","messages":[{"role":"user","parts":[{"type":"text","text":"a","k":1}],"j":2}]}'
     (message,) = msgspec.json.decode(Thread.load(bare).dump())["messages"]
     assert (message["j"], message["parts"][0]["k"]) == (2, 1)
+
+
+def test_unknown_keys_of_two_messages_with_one_id_stay_with_their_own() -> None:
+    said: dict[str, Any] = {"id": "same", "role": "user", "parts": [{"type": "text", "text": "a"}]}
+    odd = {"id": "parent", "role": "user", "parts": [{"type": "text", "text": "a", "k": 6}]}
+    usage = {"input": 1, "output": 1}
+    messages: list[dict[str, Any]] = [
+        {**said, "first": 1, "usage": {**usage, "u": 1}},
+        {**said, "second": 2, "usage": usage, "parts": [{"type": "text", "text": "a", "k": 2}]},
+        {**odd, "third": 3},
+        said,
+    ]
+    document = {"format": 1, "id": "x", "parent": {"thread": "y", "since": 7}, "messages": messages}
+    again = msgspec.json.decode(Thread.load(msgspec.json.encode(document)).dump())
+    assert again["parent"] == {"thread": "y", "message": None, "since": 7}
+    for one, other in zip(messages, again["messages"], strict=True):
+        assert {key: other[key] for key in one} == one
+        assert other.keys() - one.keys() <= {"at", "usage"}
 
 
 BAD = {

@@ -11,8 +11,8 @@ from pathlib import Path
 from agentcli.core.event import Retrying, Waiting
 from agentcli.core.provider import Chunk, ProviderError, StopChunk, TextChunk
 from agentcli.providers import Clocks
-from agentcli.providers._answer import Answer
-from agentcli.providers._http import Http
+from agentcli.providers.http import Http
+from agentcli.providers.openai_chat.answer import Answer
 
 QUICK = Clocks(connect=5.0, idle=5.0, retries=0)
 

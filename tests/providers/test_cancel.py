@@ -14,7 +14,7 @@ import pytest
 
 from agentcli.core.provider import TextChunk
 from agentcli.providers import Clocks
-from agentcli.providers._answer import Answer
+from agentcli.providers.openai_chat.answer import Answer
 from tests.model_server import ModelServer
 from tests.providers.asking import ask, http, open_files
 

@@ -6,8 +6,12 @@ import json
 
 import pytest
 
+from agentcli.core.provider import ProviderError
 from agentcli.errors import Exit
-from agentcli.providers._fault import FinalError, again, refused, words_of
+from agentcli.providers.fault import FinalError, Said, again, fault_of
+from agentcli.providers.http.fault import refused
+from agentcli.providers.openai_chat.answer import Answer
+from agentcli.providers.openai_chat.completion import failure
 
 
 def fault(status: int, body: object = None, *, has_key: bool = True, **headers: str) -> tuple[str, str, str, bool]:
@@ -53,15 +57,40 @@ def test_every_status(status: int, kind: str, retried: bool) -> None:
         (b"", ""),
         ({"error": {}}, '{"error": {}}'),
         ({"odd": 1}, '{"odd": 1}'),
-        (b"[" * 100000, "[" * 500 + "…"),
+        (b"[" * 100000, "[" * 100000),
     ],
 )
 def test_the_servers_own_words(body: object, words: str) -> None:
-    assert words_of(body if isinstance(body, bytes) else json.dumps(body).encode())[0] == words
+    assert Said.in_body(body if isinstance(body, bytes) else json.dumps(body).encode()).words == words
 
 
-def test_words_are_bounded() -> None:
-    assert len(words_of(json.dumps({"error": "x" * 5000}).encode())[0]) == 501
+@pytest.mark.parametrize(
+    ("status", "codes", "words", "kind"),
+    [
+        (None, "", "", "server"),
+        (None, "rate_limit_error", "", "rate_limit"),
+        (None, "insufficient_quota", "", "auth"),
+        (None, "invalid_request_error model_not_found", "", "not_found"),
+        (None, "", "maximum context length is 5", "context_length"),
+        (400, "authentication_error", "", "auth"),
+        (400, "rate_limit", "", "bad_request"),  # a request that is wrong does not become right by waiting
+        (404, "invalid_request_error", "", "not_found"),
+        (429, "invalid_request_error", "", "rate_limit"),
+        (500, "invalid_request_error", "", "server"),
+        (500, "overloaded_error", "", "overloaded"),
+        (500, "exceed_context_size_error", "", "context_length"),
+        (500, "", "no context window", "server"),
+        (502, "", "", "server"),
+        (504, "", "", "server"),
+    ],
+)
+def test_what_status_codes_and_words_mean_together(status: int | None, codes: str, words: str, kind: str) -> None:
+    assert fault_of(status, codes, words) == kind
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529])
+def test_a_status_means_the_same_in_an_answer_as_before_one(status: int) -> None:
+    assert failure({"message": "no", "code": status}).kind == fault(status, {"error": {"message": "no"}})[0]
 
 
 @pytest.mark.parametrize(
@@ -112,3 +141,13 @@ def test_a_redirect_names_only_the_host(location: str, says: str) -> None:
     assert (kind, retried) == ("redirect", False)
     assert says in message
     assert "secret" not in message + hint
+
+
+@pytest.mark.parametrize("depth", [*range(100, 1100, 50), 100_000])
+def test_deep_errors_are_errors(depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    for error in (deep, f'{{"error": {{"odd": {deep}}}}}', f'{{"error": {{"message": {deep}, "code": {deep}}}}}'):
+        assert fault(500, error.encode())[0] == "server"
+        answer = Answer()
+        with pytest.raises(ProviderError):
+            list(answer.feed(f'data: {{"error": {error}}}\n\n'.encode()))

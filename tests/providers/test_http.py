@@ -14,10 +14,10 @@ from time import monotonic
 import pytest
 
 from agentcli.core.event import Retrying
-from agentcli.core.provider import TextChunk
+from agentcli.core.provider import ReasoningChunk, TextChunk
 from agentcli.errors import Exit
 from agentcli.providers import Clocks
-from agentcli.providers._answer import Answer
+from agentcli.providers.openai_chat.answer import Answer
 from tests.model_server import Asked, ModelServer, Reply, sse
 from tests.providers.asking import QUICK, Outcome, ask, http, once
 
@@ -258,6 +258,36 @@ def test_the_end_was_said_so_what_breaks_later_does_not_matter(server: ModelServ
         assert (outcome.text, outcome.whole) == ("Hé", True)
     outcome = run(server.afresh().raw(HELLO[:2], framing="length", head=b"HTTP/1.1 200 x\r\nContent-Length: 9999\r\n\r\n"))
     assert (outcome.text, outcome.whole) == ("Hé", True)
+
+
+def test_what_was_held_back_comes_also_if_the_body_breaks_off(server: ModelServer) -> None:
+    half = b'data: {"choices": [{"delta": {"content": "so far \\ud83d"}}]}\n\n'
+    more = b"HTTP/1.1 200 x\r\nContent-Length: 9999\r\n\r\n"
+    outcome = run(server.raw([half], framing="length", head=more), Clocks(retries=3))
+    assert (outcome.text, outcome.kind) == ("so far \ufffd", "cut")
+    thinking = {"choices": [{"delta": {"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]}}]}
+    outcome = run(server.afresh().raw([sse(thinking)], framing="length", head=more))
+    assert any(isinstance(chunk, ReasoningChunk) and chunk.private for chunk in outcome.chunks)
+
+
+def test_an_error_in_a_document_is_told_also_if_the_connection_breaks_then(server: ModelServer) -> None:
+    document = b'{"choices": [{"message": {"content": "Hi"}}], "error": {"message": "no more", "code": 429}}'
+    outcome = run(server.raw([document], framing="length", head=b"HTTP/1.1 200 x\r\nContent-Length: 9999\r\n\r\n"))
+    assert (outcome.text, outcome.kind) == ("Hi", "rate_limit")
+    assert outcome.error
+    assert outcome.error.hint
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_key_across_a_cut_is_not_said(server: ModelServer, status: int) -> None:
+    key = "sk-0123456789-abcdefghij"
+    for before in (*range(180, 210, 7), *range(480, 620, 7), 4080, (64 << 10) - 10):
+        for filling in (b"x", b" "):
+            server.afresh().raw([filling * before + key.encode() + b"y" * 10], status=status, framing="length")
+            outcome = asyncio.run(once(server.url, key=key))
+            assert outcome.error
+            assert "sk-" not in f"{outcome.error} {outcome.error.hint}", (before, filling)
+            assert len(outcome.error.message) < 700
 
 
 def test_a_redirect_is_not_followed(server: ModelServer) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentcli.providers._http1 import Answer, MalformedError
+from agentcli.providers.http.http1 import Answer, MalformedError
 from tests.model_server import framed
 
 PIECES = [b"data: one\n\n", b"x" * 300, "é\r\n0\r\n\r\n".encode(), b"end"]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from agentcli.core.message import Blob, Message, Reasoning, Text, ToolCall, ToolResult, Usage, user
 from agentcli.core.provider import Chunk, Draft, ProviderError, Request, StopChunk, TextChunk
 from agentcli.core.thread import sendable
-from agentcli.providers._answer import Answer
-from agentcli.providers._sse import LIMIT
 from agentcli.providers.openai_chat import Server, encode
+from agentcli.providers.openai_chat.answer import Answer
+from agentcli.providers.sse import LIMIT
 from tests.providers.histories import HISTORIES, request, same_as_snapshot
 
 LAB = Server.at("http://127.0.0.1:8000/v1", "lab")

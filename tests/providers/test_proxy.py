@@ -10,7 +10,7 @@ import pytest
 
 from agentcli.core.provider import ProviderError
 from agentcli.providers import Clocks
-from agentcli.providers._proxy import Proxy, proxy_for
+from agentcli.providers.http.proxy import Proxy, proxy_for
 from tests.model_server import ModelServer
 from tests.providers.asking import QUICK, ask, http, once
 from tests.providers.tunnels import TunnelProxy

@@ -22,7 +22,7 @@ import pytest
 from agentcli.core.message import Stop, user
 from agentcli.core.provider import Draft, ProviderError, Request
 from agentcli.providers import Clocks, Endpoint, create
-from agentcli.providers._answer import Answer
+from agentcli.providers.openai_chat.answer import Answer
 
 NAMED = os.environ.get("AGENTCLI_RECORDINGS")  # read now: tests run in an environment of their own
 FOLDER = Path(NAMED or ".")

@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from agentcli.providers._retry import Gate, back_off, gate, retry_after
+from agentcli.providers.http.retry import Gate, back_off, gate, retry_after
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from agentcli.core.stream import collect
 from agentcli.core.thread import Thread
 from agentcli.errors import Exit, UserError
 from agentcli.providers import Clocks, Endpoint, create
-from agentcli.providers._script import Call, Fault, Kind, Script, Tokens, Turn
+from agentcli.providers.scripted.script import Call, Fault, Kind, Script, Tokens, Turn
 from agentcli.tools import load
 
 CLOCK = ToolSpec("clock", "", {})

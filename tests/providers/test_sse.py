@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentcli.core.provider import ProviderError
-from agentcli.providers._sse import LIMIT, ServerEvent, ServerEvents
+from agentcli.providers.sse import LIMIT, ServerEvent, ServerEvents
 
 # name -> (bytes, [(type, data, id)])
 CASES: dict[str, tuple[bytes, list[tuple[str, str, str]]]] = {
@@ -89,12 +89,6 @@ def test_any_bytes_give_the_same_however_split(parts: list[bytes], data: st.Data
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=6)))
     pieces = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
     assert events(pieces) == events([body])
-
-
-def test_retry_is_remembered() -> None:
-    decoder = ServerEvents()
-    assert list(decoder.feed(b"retry: 2500\nretry: -1\nretry: 1.5\n\n")) == []
-    assert decoder.retry == 2500
 
 
 def test_what_came_before_a_fault_in_the_same_piece_is_handed_on() -> None:

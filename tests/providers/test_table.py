@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from agentcli.core.provider import Request
 from agentcli.errors import Exit, UserError
 from agentcli.providers import KINDS, PROVIDERS, Clocks, Endpoint, create
 
@@ -28,6 +29,17 @@ def test_a_provider_is_made_by_its_kind_and_keeps_its_name(kind: str) -> None:
         provider = create("lab", Endpoint(kind=kind, base_url="http://127.0.0.1:9/v1", key="secret"), Clocks(), keep=False)
         assert provider.name == "lab"
         await provider.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a b", "", "x", "http://h:99999"])
+def test_an_address_that_is_none_is_said_when_it_is_asked(url: str) -> None:
+    async def main() -> None:
+        provider = create("lab", Endpoint(kind="openai-chat", base_url=url), Clocks(), keep=True)
+        with pytest.raises(UserError, match="base URL of lab"):
+            async for _ in provider.stream(Request(model="m", messages=[])):
+                pass
 
     asyncio.run(main())
 

@@ -22,14 +22,14 @@ def test_a_large_attachment_is_kept_once_and_outside(store: Store) -> None:
     data = os.urandom(LARGEST_INLINE + 1)
     threads = [Thread.of(user("look", Blob("image/png", data, name="cat.png"))) for _ in range(2)]
     for thread in threads:
-        thread.unknown["x"] = {}
-        thread.unknown[""] = {"note": 1}
+        thread.unknown[("x",)] = {}
+        thread.unknown[()] = {"note": 1}
         store.save(thread)
         assert only(thread).data == data  # memory keeps it
     assert len(os.listdir(store.blobs.folder)) == 1
     assert store.path(threads[0].id).stat().st_size < 2000
     opened = store.open(threads[1].id)
-    assert opened.unknown[""] == {"note": 1}
+    assert opened.unknown[()] == {"note": 1}
     assert only(opened).data is None
     assert only(opened).name == "cat.png"
     assert store.bytes_of(only(opened)) == data
@@ -57,7 +57,7 @@ def test_a_missing_or_evil_ref_is_said(store: Store, ref: str | None) -> None:
 
 
 def test_bytes_that_changed_are_not_given(store: Store) -> None:
-    ref = store.blob(b"x" * 100)
+    ref = store.blobs.put(b"x" * 100)
     (store.blobs.folder / ref).write_bytes(b"y" * 100)
     with pytest.raises(UserError, match="content has changed"):
         store.bytes_of(Blob("image/png", ref=ref))

@@ -218,7 +218,7 @@ def test_page_links_tables_and_pictures() -> None:
 
 def test_the_document_comes_back_the_same() -> None:
     thread = talk()
-    thread.unknown[""] = {"mood": "good"}
+    thread.unknown[()] = {"mood": "good"}
     again = read(document(thread).encode())
     assert again.dump() == thread.dump()
     assert json.loads(document(thread))["mood"] == "good"

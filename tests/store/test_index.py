@@ -9,10 +9,12 @@ from time import time
 import msgspec
 import pytest
 
-from agentcli.core.message import user
+from agentcli.core.event import MessageAdded, TextDelta
+from agentcli.core.message import Message, user
 from agentcli.core.thread import Thread
 from agentcli.store.index import Row
 from agentcli.store.threads import Store
+from tests.store.test_journal import crash
 
 
 def many(store: Store, count: int) -> list[Thread]:
@@ -126,3 +128,62 @@ def test_foreign_names_are_not_listed(store: Store) -> None:
     assert [(row.id, row.damaged is None) for row in rows if row.id == "00000000"] == [("00000000", True)]
     assert [row.id for row in rows if row.damaged] == ["00000007"]
     assert len(rows) == 2
+
+
+def crashed(store: Store, thread: Thread, said: Message, answer: str) -> None:
+    """A turn of a process that died in the middle of the answer."""
+    writer = store.hold(thread)
+    writer.begin()
+    writer.record(MessageAdded(source="agentcli", message=said))
+    writer.record(TextDelta("agentcli", thread.id, answer))
+    writer.flush()
+    crash(store, writer)
+
+
+def files(store: Store) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in store.threads.iterdir()}
+
+
+def test_a_turn_that_crashed_in_an_older_thread_is_the_latest_and_is_found(store: Store) -> None:
+    older, newer = many(store, 2)
+    age(store)
+    assert store.latest() == newer.id
+    crashed(store, older, user("a needle?"), "half an answer")
+    before = files(store)
+    assert store.latest() == older.id
+    assert [(row.id, row.messages) for row in store.rows()] == [(older.id, 3), (newer.id, 1)]
+    assert [(hit.row.id, hit.number, hit.line) for hit in store.search("needle")] == [(older.id, 2, "a needle?")]
+    assert [hit.number for hit in store.search("half an")] == [3]
+    assert files(store) == before, "a reader writes nothing"
+    (row, _) = store.rows()
+    assert store.open(older.id).messages[1].text == "a needle?"
+    assert (row.updated, row.messages) == (store.rows()[0].updated, store.rows()[0].messages), "listed as it was opened"
+
+
+def test_a_turn_in_flight_is_listed_and_its_owner_not_disturbed(store: Store) -> None:
+    older, newer = many(store, 2)
+    with store.hold(older) as writer:
+        writer.begin()
+        writer.record(MessageAdded(source="agentcli", message=user("a needle?")))
+        before = files(store)
+        assert [row.id for row in store.rows()] == [older.id, newer.id]
+        assert [hit.row.id for hit in store.search("needle")] == [older.id]
+        assert files(store) == before
+        writer.commit()
+
+
+def test_a_journal_that_is_stale_or_damaged_or_beside_a_damaged_document_changes_nothing(store: Store) -> None:
+    first, second, third = many(store, 3)
+    for thread in (first, second, third):
+        crashed(store, thread, user("a needle?"), "half")
+    stale = (store.threads / f"{first.id}.journal").read_bytes()
+    with store.take(first.id) as writer:
+        writer.commit()
+    (store.threads / f"{first.id}.journal").write_bytes(stale)
+    (store.threads / f"{second.id}.journal").write_bytes(b"no journal")
+    store.path(third.id).write_bytes(b"no document")
+    rows = {row.id: row for row in store.rows()}
+    assert rows[first.id].messages == 3
+    assert rows[second.id].messages == 1
+    assert rows[third.id].damaged
+    assert {hit.row.id for hit in store.search("needle")} == {first.id}

@@ -387,7 +387,7 @@ def test_halves_of_surrogate_pairs_do_not_stop_a_turn(store: Store) -> None:
         writer.record(ToolFinished(NAME, "", "c", "add", "\udcff"))
         thread.append(user("x"))
         thread.append(Message(role="tool", parts=(ToolResult("c", "\udcff"),)))
-        thread.unknown[""] = {"note": "\udcff"}
+        thread.unknown[()] = {"note": "\udcff"}
         writer.commit()
     assert "�" in store.open(thread.id).messages[-1].results[0].content
 
@@ -551,3 +551,24 @@ def test_open_hold_and_save_from_many_threads_lose_no_update(store: Store) -> No
     opened = store.open(thread.id)
     assert len(opened.messages) == 21
     assert opened.revision == 21
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_close_that_cannot_write_still_gives_the_thread_free(store: Store) -> None:
+    thread = Thread.of(user("one"))
+    store.save(thread)
+    writer = store.hold(thread)
+    writer.begin()
+    writer.record(added(user("two")))
+    writer.record(TextDelta(NAME, thread.id, "lost"))
+    descriptor = writer._descriptor
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, descriptor)
+    os.close(full)
+    with pytest.raises(disk.SaveError):
+        writer.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+    writer.close()
+    with store.take(thread.id) as again:
+        assert texts(again.thread) == ["one", "two"]

@@ -55,6 +55,20 @@ def test_a_second_process_is_refused_and_told_by_whom(tmp_path: Path) -> None:
         pass
 
 
+def test_a_process_that_has_the_thread_itself_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "k7m29xqd.lock"
+    with Lock.take(path, "thread k7m29xqd"), pytest.raises(BusyError, match="in use by this program already") as error:
+        Lock.take(path, "thread k7m29xqd", patience=0)
+    assert error.value.ours
+    child = holder(path)
+    try:
+        with pytest.raises(BusyError) as error:
+            Lock.take(path, "thread k7m29xqd", patience=0)
+        assert not error.value.ours
+    finally:
+        end(child)
+
+
 def test_a_killed_owner_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     child = holder(path)

@@ -25,7 +25,7 @@ def thread() -> Thread:
         made.append(user(f"question {number}"))
         made.append(assistant(f"answer {number} in light"))
     made.id, made.title, made.model = NAME, "Title", "fake/m"
-    made.unknown[made.messages[1].id] = {"mood": 3}
+    made.unknown["messages", made.messages[1].id, 0] = {"mood": 3}
     return made
 
 
@@ -57,7 +57,7 @@ def test_what_is_whole_in_a_cut_document_is_saved(store: Store) -> None:
     opened = store.open(NAME)
     assert [message.text for message in opened.messages] == [message.text for message in thread().messages[:5]]
     assert (opened.title, opened.model) == ("Title", "fake/m")
-    assert opened.unknown[opened.messages[1].id] == {"mood": 3}
+    assert opened.unknown["messages", opened.messages[1].id, 0] == {"mood": 3}
     assert store.check() == []
 
 
@@ -160,7 +160,7 @@ def test_unused_attachments_are_removed_only_when_all_is_readable(store: Store) 
     made = Thread.of(user("x", Blob("image/png", os.urandom(50_000))))
     store.save(made)
     store.save(thread())
-    unused = store.blobs.folder / store.blob(b"nobody names me")
+    unused = store.blobs.folder / store.blobs.put(b"nobody names me")
     for path in store.blobs.folder.iterdir():
         os.utime(path, (time() - 7200,) * 2)
     damaged = store.threads / "00000000.json"

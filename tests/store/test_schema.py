@@ -10,8 +10,9 @@ from typing import Any, get_args
 
 import pytest
 
+from agentcli.core.document import FORMAT, Origin
 from agentcli.core.message import Blob, Message, Part, Reasoning, Role, Stop, Text, ToolCall, ToolResult, Usage, user
-from agentcli.core.thread import FORMAT, Origin, Thread
+from agentcli.core.thread import Thread
 from agentcli.store.index import ID
 from agentcli.store.threads import Store
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
@@ -75,6 +76,29 @@ def test_a_thread_that_is_only_a_journal_is_searched(store: Store) -> None:
         writer.begin()
         writer.record(MessageAdded(source="agentcli", message=user("needle")))
         assert lines(store, "needle") == [(1, "user", "needle")]
+
+
+@pytest.mark.parametrize(
+    ("said", "searched", "expected"),
+    [
+        ("a a a\na a\n\nb", "a", ["a a a", "a a"]),
+        ("a\na\na", "a\na", ["a", "a"]),
+        ("a\n\n\nb\n", "\n", ["a", "", "", "b"]),
+        ("\na", "\na", [""]),
+    ],
+)
+def test_each_line_is_given_once(said: str, searched: str, expected: list[str]) -> None:
+    assert [hit.line for hit in found(searched, None, [user(said)])] == expected  # type: ignore[arg-type]
+
+
+def test_a_line_full_of_matches_is_looked_at_once() -> None:
+    def seconds(said: str, lines: int) -> float:
+        began = perf_counter()
+        assert len(list(found("needle", None, [user(said)]))) == lines  # type: ignore[arg-type]
+        return perf_counter() - began
+
+    whole = min(seconds("x" * 2_000_000, 0) for _ in range(3))
+    assert min(seconds("needle" * 333_333, 1) for _ in range(3)) < whole
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)

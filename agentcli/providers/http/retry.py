@@ -66,9 +66,9 @@ class Gate:
                 self._waiting -= 1
 
 
-_gates: dict[tuple[str, int], Gate] = {}
+_gates: dict[int, Gate] = {}
 
 
 def gate(base_url: str, secrets: tuple[str, ...]) -> Gate:
-    """The gate of this server and key. The key itself is not kept."""
-    return _gates.setdefault((base_url, hash(secrets)), Gate())
+    """The gate of this server and key. Neither is kept: a key may stand in the URL, too."""
+    return _gates.setdefault(hash((base_url, secrets)), Gate())

@@ -37,7 +37,7 @@ from agentcli.core.event import Waiting
 from agentcli.core.message import Message, Usage
 from agentcli.core.provider import CallChunk, Chunk, ProviderError, ReasoningChunk, Request, StopChunk, TextChunk, UsageChunk
 from agentcli.providers import Clocks, Endpoint
-from agentcli.providers._script import Fault, Script, load, unusable
+from agentcli.providers.scripted.script import Fault, Script, load, unusable
 
 __all__ = ["Scripted"]
 

@@ -1,26 +1,40 @@
-"""One try at a question: connect, send, read to the end, and know how it went.
+"""One provider's questions to its server: what is tried, what is tried again, and what a caller is told meanwhile.
 
-Every wait has its clock, and ends at once when the call is cancelled. However the call ends, no socket of it is left open but one
-that is fit to be used again.
+`Http.stream()` posts a body and yields the chunks that a decoder makes of what comes back. The decoder is the provider's own, made
+new for every try: `feed(bytes)` gives chunks, `end()` those that were held back, and raises a "cut" if the answer is not whole. A
+StopChunk is the last chunk of an answer. `route` is the way to the server, `transport` its sockets; together they keep these promises:
+
+- **Retries** happen only before the first content (text, thinking, a call), for faults that time may heal: no connection, 408, 409,
+  429, 5xx, or an answer that broke off or turned into such an error before it had begun. `Retry-After` is obeyed up to 120 s. A
+  retry is announced before it is waited for. All calls of a key pass one gate (`retry`).
+- **Clocks**: `connect` for the connection; `idle` for the time without *content*: pings, comments and empty pieces do not count.
+  They run around single waits, never around a yield, so that a slow consumer is not a slow server.
+- **An answer that was cut is an error**, and one that had ended is not, even if the connection broke after its end: the decoder says
+  which. Redirects are not followed: they would carry the key to another host. A reply is at most 32 MiB, decompressed; what is kept of
+  it, without its wrapping, at most 8 Mi characters (`core.provider.LONGEST`).
+- **Cancelling** closes the socket at once, wherever the call is. No key stands in any message.
 """
 
 from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing, suppress
 from typing import Protocol
 
-from agentcli.core.event import Waiting
+from agentcli.core.event import Retrying, Waiting
 from agentcli.core.provider import CallChunk, Chunk, ProviderError, ReasoningChunk, StopChunk, TextChunk
-from agentcli.providers._fault import FinalError, broken, refused
-from agentcli.providers._httpx import httpx
-from agentcli.providers._retry import Gate
-from agentcli.providers._route import Route
-from agentcli.providers._stream import Body, Connection
+from agentcli.providers import Clocks
+from agentcli.providers.fault import FinalError, again
+from agentcli.providers.http.connection import Connection
+from agentcli.providers.http.fault import broken, refused
+from agentcli.providers.http.httpx import httpx
+from agentcli.providers.http.retry import Gate, back_off, gate
+from agentcli.providers.http.route import Route
+from agentcli.providers.http.transport import Body, tls_context
 
-__all__ = ["Decoder", "call"]
+__all__ = ["Decoder", "Http"]
 
 _REPLY = 32 << 20  # bytes of a reply, decompressed
 _ERROR = 64 << 10  # bytes of an error body that are read
@@ -36,7 +50,53 @@ class Decoder(Protocol):
     def end(self) -> Iterable[Chunk]: ...
 
 
-async def call(route: Route, gate: Gate, path: str, body: bytes, decoder: Decoder) -> AsyncGenerator[Chunk, None]:
+class Http:
+    """See the top of the file. `key_name` is how a hint names the place the key comes from."""
+
+    def __init__(
+        self, name: str, base_url: str, headers: Mapping[str, str], clocks: Clocks, keep: bool, *, key_name: str = ""
+    ) -> None:
+        self._route = Route(name, base_url, headers, clocks, keep, key_name=key_name)
+        self._retries = clocks.retries
+        self._gate = gate(base_url, self._route.secrets)
+        if keep and base_url.startswith("https:"):  # a chat makes its provider in a thread, while a person types
+            with suppress(ProviderError):  # said again when it is needed
+                tls_context()
+
+    async def stream(self, path: str, body: bytes, decoder: Callable[[], Decoder]) -> AsyncGenerator[Chunk, None]:
+        """Post the body; the chunks of the answer, and what is being waited for."""
+        for attempt in range(1, self._retries + 2):
+            begun = False
+            try:
+                async with aclosing(_call(self._route, self._gate, path, body, decoder())) as chunks:
+                    async for chunk in chunks:
+                        begun = begun or isinstance(chunk, TextChunk | ReasoningChunk | CallChunk)
+                        yield chunk
+            except ProviderError as error:
+                self._route.tell(error)
+                if begun or attempt > self._retries or not again(error):
+                    raise
+                failure = error
+            else:
+                return
+            delay = back_off(attempt) if failure.retry_after is None else failure.retry_after
+            if failure.retry_after is not None or failure.kind in ("rate_limit", "overloaded"):
+                self._gate.shut(delay)
+            yield Retrying(
+                attempt=attempt,
+                attempts=self._retries,
+                delay=round(delay, 3),
+                reason=failure.message,
+                status=failure.status,
+            )
+            await asyncio.sleep(delay)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._route.aclose()
+
+
+async def _call(route: Route, gate: Gate, path: str, body: bytes, decoder: Decoder) -> AsyncGenerator[Chunk, None]:
     """The chunks of one answer, and what is being waited for. Raises a ProviderError if it is not whole."""
     loop = asyncio.get_running_loop()
     idle = route.clocks.idle
@@ -48,6 +108,7 @@ async def call(route: Route, gate: Gate, path: str, body: bytes, decoder: Decode
         yield Waiting(what="answering")
         await one.ask(loop.time() + idle)
         deadline = loop.time() + idle
+        failure: ProviderError | None = None
         try:
             while data := await one.read(deadline):
                 fresh = False
@@ -59,13 +120,11 @@ async def call(route: Route, gate: Gate, path: str, body: bytes, decoder: Decode
                         return
                 if fresh:
                     deadline = loop.time() + idle
-        except ProviderError:
-            ended: Iterable[Chunk] = _ended(decoder) if one.failed else ()  # the decoder's own errors are the last word
-            if not ended:
+        except ProviderError as error:
+            if not one.failed:  # the decoder's own: what the server said
                 raise
-        else:
-            ended = decoder.end()
-        for chunk in ended:
+            failure = error
+        for chunk in _end(decoder, failure):
             yield chunk
     finally:
         await one.aclose()
@@ -88,7 +147,7 @@ class _Call:
 
     async def connect(self) -> None:
         try:
-            self._connection = await self._transport.connect(self._request.url, self._route.clocks.connect)
+            self._connection = await self._transport.connect(self._request.url)
         except httpx.HTTPError as error:
             raise self._broken(error) from None
         self._request.extensions["connection"] = self._connection
@@ -175,9 +234,14 @@ class _Call:
         body = bytearray()
         deadline = asyncio.get_running_loop().time() + self._route.clocks.connect
         with suppress(ProviderError):
-            while len(body) < _ERROR and (data := await self.read(deadline)):
+            while data := await self.read(deadline):
                 body += data
-        return bytes(body[:_ERROR])
+                if len(body) > _ERROR:
+                    break
+            else:
+                return bytes(body)
+        words = bytes(body[:_ERROR]).rsplit(None, 1)
+        return words[0] if len(words) == 2 else b""  # the last word may be half a key
 
     def _stalled(self, what: str) -> ProviderError:
         seconds = self._route.clocks.idle
@@ -217,9 +281,11 @@ class _Inflate:
                 yield piece
 
 
-def _ended(decoder: Decoder) -> list[Chunk]:
-    """The end of an answer whose body broke off, if it was whole by then."""
+def _end(decoder: Decoder, failure: ProviderError | None) -> Iterator[Chunk]:
+    """What is left when the body has ended. If it broke off, that is the error, unless the answer was whole or was one itself."""
     try:
-        return list(decoder.end())
-    except ProviderError:
-        return []
+        yield from decoder.end()
+    except ProviderError as error:
+        if failure is None or error.kind not in ("cut", "protocol"):
+            raise
+        raise failure from None

@@ -8,7 +8,6 @@ here are not looked at.
 from __future__ import annotations
 
 import json
-import re
 from functools import cache
 from types import UnionType
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
@@ -18,8 +17,9 @@ from msgspec import Struct
 
 from agentcli.core.message import Usage
 from agentcli.core.provider import ProviderError
+from agentcli.providers.fault import HINTS, Said, fault_of
 
-__all__ = ["Call", "Choice", "Completion", "Delta", "Function", "failure", "loads", "read", "usage_of"]
+__all__ = ["Call", "Completion", "Delta", "Function", "failure", "loads", "read", "usage_of"]
 
 Json: TypeAlias = dict[str, Any]
 
@@ -96,7 +96,7 @@ def loads(data: str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        raise ProviderError("protocol", f"the server sent something that is not JSON: {_short(data)}") from None
+        raise ProviderError("protocol", f"the server sent something that is not JSON: {data}") from None
 
 
 def usage_of(completion: Completion) -> Usage | None:
@@ -114,71 +114,15 @@ def usage_of(completion: Completion) -> Usage | None:
     )
 
 
-# What a type or code says. The first that is found counts, so the particular stand before the general.
-_WORDS = (
-    ("context_length", r"context.?(length|size|window)|too_many_prompt_tokens|string_above_max"),
-    ("auth", r"auth|api_key|permission|quota|credit|billing"),
-    ("rate_limit", r"rate.?limit|too_many_requests|throttl"),
-    ("overloaded", r"overload|unavailable|capacity"),
-    ("not_found", r"not_?found"),
-    ("bad_request", r"invalid|unsupported|bad_?request|tool_use_failed|content_policy"),
-)
-_STATUS = {
-    401: "auth",
-    402: "auth",
-    403: "auth",
-    404: "not_found",
-    413: "too_large",
-    429: "rate_limit",
-    502: "overloaded",
-    503: "overloaded",
-    504: "overloaded",
-    529: "overloaded",
-}
-
-_HINTS = {
-    "context_length": "Begin a new thread, or take a model that holds more.",
-    "rate_limit": "Try again in a while.",
-    "overloaded": "Try again in a while.",
-    "server": "Try again in a while.",
-}
-
-
 def failure(error: Any) -> ProviderError:
     """What a server means by an `error`, which may be an object, a text, or an object with either of these in it."""
-    while isinstance(error, dict) and isinstance(error.get("error"), dict | str) and error["error"]:
-        error = error["error"]
-    about = error if isinstance(error, dict) else {"message": error}
-    message = about.get("message") or about.get("detail") or about
-    status = next((code for key in ("code", "status", "status_code") if (code := _number(about.get(key)))), None)
-    words = " ".join(str(about.get(key) or "") for key in ("type", "code", "status")).lower()
-    return ProviderError(_kind(words, status, str(message)), f"the model's server reported an error: {_short(message)}", status=status)
-
-
-def _kind(words: str, status: int | None, message: str) -> str:
-    if re.search(r"(maximum|exceeds?\b.*) context|context (length|size|window)", message[:2000], re.IGNORECASE):
-        return "context_length"
-    for kind, pattern in _WORDS:
-        if re.search(pattern, words):
-            return kind
-    if status in _STATUS:
-        return _STATUS[status]
-    return "bad_request" if status and status < 500 else "server"
-
-
-def _number(code: Any) -> int | None:
-    """The HTTP status in a code, which may be a number, its digits, or a word."""
-    number = int(code) if isinstance(code, str) and re.fullmatch(r"[1-5]\d\d", code) else code
-    return number if isinstance(number, int) and 400 <= number < 600 else None
+    said = Said.in_value(error)
+    kind = fault_of(said.status, said.codes, said.words)
+    return ProviderError(kind, f"the model's server reported an error: {said.words}", hint=HINTS.get(kind, ""), status=said.status)
 
 
 def _count(tokens: int | None) -> int:
     return tokens if tokens and 0 < tokens < 1 << 53 else 0
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 500 else f"{text[:500]}…"
 
 
 _hints = cache(get_type_hints)

@@ -1,7 +1,7 @@
 """OpenAI's chat completions, and the many servers that speak them in their own ways.
 
-`encode()` makes the request, `Answer` (in `_answer`, the shapes in `_completion`) reads what comes back, `OpenAIChat` joins the two
-through `_http`.
+`encode()` makes the request, `Answer` (in `answer`, the shapes in `completion`) reads what comes back, `OpenAIChat` joins the two
+through `http`.
 
 Text alone goes as a plain string, since many servers take nothing else. What a server wants differently is told by its base
 URL, in `Server`; the rest of the file does not know names. Thinking goes back only to the provider that it came from, and only
@@ -15,6 +15,7 @@ import base64
 import hashlib
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -25,10 +26,10 @@ from agentcli.core.message import Blob, Message, Part, Reasoning, Text, ToolCall
 from agentcli.core.provider import Chunk, ProviderError, Request, ToolSpec
 from agentcli.core.thread import sendable
 from agentcli.providers import Clocks, Endpoint
-from agentcli.providers._answer import KIND, Answer, decode
-from agentcli.providers._http import Http
+from agentcli.providers.http import Http
+from agentcli.providers.openai_chat.answer import KIND, Answer
 
-__all__ = ["Answer", "OpenAIChat", "Server", "decode", "encode"]
+__all__ = ["Answer", "OpenAIChat", "Server", "encode"]
 
 Json: TypeAlias = dict[str, Any]
 
@@ -63,7 +64,9 @@ class Server(Struct, frozen=True):
 
     @classmethod
     def at(cls, base_url: str, name: str = "") -> Server:
-        host = "." + (urlsplit(base_url).hostname or "")
+        host = "."
+        with suppress(ValueError):  # an address that is none: said when it is asked
+            host += urlsplit(base_url).hostname or ""
         azure = host.endswith(".openai.azure.com")
         return cls(
             name,

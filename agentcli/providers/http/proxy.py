@@ -15,17 +15,14 @@ import base64
 import re
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
 from msgspec import Struct
 
-from agentcli.providers._http1 import Answer, MalformedError
-from agentcli.providers._httpx import httpx
-
-if TYPE_CHECKING:
-    from agentcli.providers._stream import Connection
+from agentcli.providers.http.connection import Connection
+from agentcli.providers.http.http1 import Answer, MalformedError
+from agentcli.providers.http.httpx import httpx
 
 __all__ = ["Proxy", "is_host", "proxy_for", "tunnel"]
 

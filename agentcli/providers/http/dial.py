@@ -1,7 +1,7 @@
 """From the name of a host to a connected socket, for many calls at once.
 
-Calls that ask for the same name at the same time, or soon after one another, share one question to the resolver, which is asked in a
-daemon thread: it may take half a minute to say no, and the threads of the loop would hold up the exit of the program for as long.
+Calls that ask for the same name at the same time, or soon after one another, share one question to the resolver. It may take half a
+minute to say no, so it is asked in a thread that does not hold up the exit of the program.
 Where a name has several addresses the next is tried when one has failed or is slow (RFC 8305, "happy eyeballs"). A number is dialled
 directly. A call that is cancelled leaves no socket behind.
 """
@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import threading
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Any
+
+from agentcli.core.apart import in_thread
 
 __all__ = ["Dialler"]
 
@@ -50,7 +50,7 @@ class Dialler:
             return addresses
         asked = self._resolving.get(key)
         if asked is None or asked.get_loop() is not loop:
-            asked = self._resolving[key] = _resolve(loop, host, port)
+            asked = self._resolving[key] = in_thread(_resolve, host, port, name="resolver")
             asked.add_done_callback(lambda done: self._learn(key, loop.time(), done))
         return await asyncio.shield(asked)
 
@@ -60,29 +60,10 @@ class Dialler:
             self._resolved[key] = now + _RESOLVED, asked.result()
 
 
-def _resolve(loop: asyncio.AbstractEventLoop, host: bytes, port: int) -> asyncio.Future[list[_Address]]:
-    """The addresses of a name, the families in turn, beginning with the one that the system puts first.
-
-    It is asked in a daemon thread: a resolver may take half a minute, and the loop's own threads would hold up the exit for as long.
-    """
-    future: asyncio.Future[list[_Address]] = loop.create_future()
-
-    def settle(setter: Callable[[Any], None], value: object) -> None:
-        if not future.done():
-            setter(value)
-
-    def ask() -> None:
-        try:
-            # a name as bytes is taken as it is: as str it would first go through a codec that takes 5 ms to import
-            outcome: object = _in_turn(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-            setter: Callable[[Any], None] = future.set_result
-        except Exception as error:  # noqa: BLE001  (raised again where it is awaited)
-            outcome, setter = error, future.set_exception
-        with suppress(RuntimeError):  # the loop is closed: nobody is waiting any more
-            loop.call_soon_threadsafe(settle, setter, outcome)
-
-    threading.Thread(target=ask, name="resolver", daemon=True).start()
-    return future
+def _resolve(host: bytes, port: int) -> list[_Address]:
+    """The addresses of a name, the families in turn, beginning with the one that the system puts first."""
+    # a name as bytes is taken as it is: as str it would first go through a codec that takes 5 ms to import
+    return _in_turn(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 def _in_turn(found: list[Any]) -> list[_Address]:

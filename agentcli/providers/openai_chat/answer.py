@@ -21,10 +21,10 @@ from msgspec import Struct
 
 from agentcli.core.message import Stop, Usage, speakable
 from agentcli.core.provider import CallChunk, Chunk, ProviderError, ReasoningChunk, StopChunk, TextChunk, UsageChunk
-from agentcli.providers._completion import Call, Completion, Delta, Function, failure, loads, read, usage_of
-from agentcli.providers._sse import LIMIT, ServerEvent, ServerEvents
+from agentcli.providers.openai_chat.completion import Call, Completion, Delta, Function, failure, loads, read, usage_of
+from agentcli.providers.sse import LIMIT, ServerEvent, ServerEvents
 
-__all__ = ["KIND", "Answer", "State", "decode", "finish"]
+__all__ = ["KIND", "Answer"]
 
 KIND = "openai-chat"  # under which what has to be sent back is kept
 
@@ -40,6 +40,7 @@ _STOPS: dict[str, Stop] = {
 }
 _BROKEN = {"error": "server", "insufficient_system_resource": "overloaded", "abort": "cut"}
 
+_START = 4096  # bytes of a body that are looked at to see what it is, and quoted if it is none and ends within them
 _FIELDS = (b":", b"data", b"event", b"id", b"retry", b"error")  # how a line of an event stream begins
 
 
@@ -100,17 +101,17 @@ class Answer:
         elif not state.done and not state.finish:
             yield from _flush(state)
             if not state.seen and not self._is_stream():
-                raise _not_an_answer(self._start.decode(errors="replace"))
+                raise _not_an_answer(self._start.decode(errors="replace") if len(self._start) < _START else "…")
             raise _cut()
         if not state.done:
             yield from finish(state)
 
     def _look(self, data: bytes) -> None:
-        self._start = (self._start + data)[:300]
+        self._start = (self._start + data)[:_START]
         start = self._start.removeprefix(b"\xef\xbb\xbf").lstrip()
         if not start or b"\xef\xbb\xbf".startswith(start):
             return  # nothing to tell it by yet
-        self._known = len(self._start) >= 300 or start[:1] in b"<{["
+        self._known = len(self._start) >= _START or start[:1] in b"<{[" or start.startswith(_FIELDS)
         if start[:1] == b"<":
             raise ProviderError(
                 "protocol",
@@ -368,6 +369,6 @@ def _cut() -> ProviderError:
 def _not_an_answer(text: str) -> ProviderError:
     return ProviderError(
         "protocol",
-        f"the server sent something that is not an answer: {text[:200].strip()}",
+        f"the server sent something that is not an answer: {text.strip()}",
         hint="Does this base URL speak chat completions?",
     )

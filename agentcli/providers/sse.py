@@ -35,7 +35,6 @@ class ServerEvents:
     """The decoder of one body."""
 
     def __init__(self) -> None:
-        self.retry: int | None = None  # milliseconds the server asks for between connections
         self._tail = bytearray()  # the line that has not ended
         self._data: list[bytes] = []
         self._size = 0
@@ -96,8 +95,6 @@ class ServerEvents:
             self._grow(len(line))
         elif name == b"id" and b"\0" not in value:
             self._id = value.decode(errors="replace")
-        elif name == b"retry" and value.isdigit():
-            self.retry = int(value[:9])
 
     def _grow(self, size: int) -> None:
         self._size += size
