@@ -167,7 +167,6 @@ def test_a_full_disk_does_not_take_the_answer_away_but_is_said_and_tried_again()
     held.notebook.full = {"TextDelta", "commit"}
     ended = held.turn()
     assert (ended.text, ended.stop, len(held.told)) == ("ab", "done", 1)
-    assert held.session.unsaved
     assert exit_code(held.session) != Exit.OK
     held.notebook.full = set()
     held.session.close()
