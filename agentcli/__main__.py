@@ -9,8 +9,13 @@ def main() -> None:
     if sys.argv[1:] in (["--version"], ["-V"]):
         from agentcli import __version__
 
-        print(f"agentcli {__version__}")
-        return
+        try:
+            sys.stdout.write(f"agentcli {__version__}\n")
+            sys.stdout.flush()
+        except (OSError, AttributeError):  # AttributeError: stdout is None, as it was closed from the start
+            pass  # the long way says what is wrong
+        else:
+            return
     try:
         from agentcli.cli import run
     except KeyboardInterrupt:

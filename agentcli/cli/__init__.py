@@ -11,6 +11,7 @@ stdout becomes a quiet 141, Ctrl-C becomes 130. Nobody sees a traceback unless t
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -83,41 +84,47 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(cls=_Commands, rich_markup_mode=None, context_settings=_HELP, no_args_is_help=True)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from agentcli import __version__
+        from agentcli.ui.stdout import put
+
+        put(f"agentcli {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback(
     help="A conversational agent for the terminal. Without a command: chat.",
     epilog="`agentcli COMMAND --help` says what a command can do.",
 )
-def _root(version: Annotated[bool, typer.Option("--version", "-V", help="Show the version and exit.")] = False) -> None:
-    if version:
-        from agentcli import __version__
-
-        print(f"agentcli {__version__}")
-        raise typer.Exit
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def run() -> NoReturn:
     """Run the command line and leave with its exit code."""
     gc.set_threshold(20_000, 20, 20)  # what start-up makes is not garbage: looking for some in it takes a tenth of its time
+    _keep_standard_descriptors()
     arguments = _with_command(sys.argv[1:])
-    code: int = Exit.FAILED
     try:
         code = _call(arguments)
-        if sys.stdout:  # None if it was closed from the start
-            sys.stdout.flush()
-    except BrokenPipeError:
-        code = Exit.BROKEN_PIPE
-    except KeyboardInterrupt:
-        code = Exit.INTERRUPTED
-    except UserError as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (the one place where every fault is told)
         code = _tell(error)
-    except Exception as error:
-        if "--verbose" in arguments:
-            raise
-        hint = "This is a fault of agentcli. Run it again with --verbose to see where it happened, and report that."
-        code = _tell(UserError(f"{type(error).__name__}: {error}", hint=hint))
-    if code == Exit.BROKEN_PIPE:
-        _drop_stdout()
+    _let_go_of_stdout()
     sys.exit(code)
+
+
+def _keep_standard_descriptors() -> None:
+    """One that was closed from the start must not become the number of something else: an answer would be written into that."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)  # gets that number; writing to it fails as it would have
 
 
 def _with_command(arguments: list[str]) -> list[str]:
@@ -132,17 +139,28 @@ def start(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     import asyncio
 
     async def bounded() -> int:
-        code = await main()
+        fault: BaseException | None = None
+        code: int = Exit.FAILED
+        try:
+            code = await main()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (raised again below)
+            fault = error
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
-        if left and (await asyncio.wait(left, timeout=_GRACE))[1]:  # a tool that will not be cancelled
+        if left and (await asyncio.wait(left, timeout=_GRACE))[1]:  # a tool that will not be cancelled: asyncio would wait for it
             from agentcli.ui.terminal import leave_now
 
-            leave_now(code)
+            leave_now(_tell(fault) if fault else code)
+        if fault:
+            raise fault
         return code
 
-    raise typer.Exit(asyncio.run(bounded()))
+    try:
+        code = asyncio.run(bounded())
+    except asyncio.CancelledError:  # a signal that came when there was nothing left to stop
+        code = Exit.INTERRUPTED
+    raise typer.Exit(code)
 
 
 def _call(arguments: list[str]) -> int:
@@ -151,10 +169,19 @@ def _call(arguments: list[str]) -> int:
         code = command.main(arguments, prog_name="agentcli", standalone_mode=False)
     except typer.Abort:
         return Exit.INTERRUPTED
+    except SystemExit as left:  # as Typer does when nobody reads its help
+        raise left.__context__ if isinstance(left.__context__, BrokenPipeError) else left from None
     except Exception as error:
-        if not hasattr(error, "format_message"):  # the one thing that all of Typer's usage errors share
-            raise
-        raise _usage_error(error) from None
+        if hasattr(error, "format_message"):  # the one thing that all of Typer's usage errors share
+            raise _usage_error(error) from None
+        if isinstance(error, OSError) and _is_typers(error):
+            raise _of_stdout(error) from None
+        raise
+    try:
+        if sys.stdout:  # None if it was closed from the start
+            sys.stdout.flush()
+    except OSError as error:
+        raise _of_stdout(error) from None
     return code if isinstance(code, int) else Exit.OK
 
 
@@ -162,22 +189,63 @@ def _usage_error(error: Any) -> UserError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "agentcli"
     message = error.format_message().strip().rstrip(".")
+    if message.startswith("Usage:"):  # a group of commands by itself
+        return UserError(f"`{path}` wants a command", hint=f"`{path} --help` lists them.", exit_code=Exit.USAGE)
     message = message[:1].lower() + message[1:] if message[:2].istitle() or message[1:2].islower() else message
     hint = f"Try `{path} --help`."
+    if message.startswith("no such command"):
+        hint += f' To ask a question: `agentcli ask "{" ".join(sys.argv[1:])}"`.'
     if path.endswith("chat") and (meant := next((word for word in sys.argv[2:] if word in COMMANDS), None)):
         hint += f" Options stand behind the command: `agentcli {meant} …`."
     return UserError(message, hint=hint, exit_code=Exit.USAGE)
 
 
-def _tell(error: UserError) -> int:
-    from agentcli.ui.talk import say_error
+def _tell(error: BaseException) -> int:
+    """Say what went wrong; the exit code."""
+    if isinstance(error, BrokenPipeError):
+        return Exit.BROKEN_PIPE
+    if not isinstance(error, Exception):
+        return Exit.INTERRUPTED
+    from agentcli.ui.talk import no_colours, say, say_error
 
-    say_error(error)
-    return error.exit_code
+    if "--plain" in sys.argv:
+        no_colours()
+    if isinstance(error, UserError):
+        say_error(error)
+        return error.exit_code
+    if "--verbose" in sys.argv:
+        import traceback
+
+        say("".join(traceback.format_exception(error)), end="")
+        return Exit.FAILED
+    if isinstance(error, OSError) and error.filename is not None:
+        say_error(UserError(f"{error.filename}: {error.strerror}", hint="`agentcli doctor` looks at folders and files."))
+        return Exit.FAILED
+    hint = "This is a fault of agentcli. Run it again with --verbose to see where it happened, and report that."
+    say_error(UserError(f"{type(error).__name__}: {error}", hint=hint))
+    return Exit.FAILED
 
 
-def _drop_stdout() -> None:
-    """Nobody reads any more: send what Python would still flush at exit to nowhere, quietly."""
+def _is_typers(error: OSError) -> bool:
+    """Did it happen in Typer's own code? That opens no files: it was printing help."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("typer.")
+
+
+def _of_stdout(error: OSError) -> Exception:
+    from agentcli.ui.stdout import fault_of
+
+    return fault_of(error) or BrokenPipeError()
+
+
+def _let_go_of_stdout() -> None:
+    """What cannot be written any more, Python would try to write once more at exit: send it to nowhere, quietly."""
     import os
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

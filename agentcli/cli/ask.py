@@ -11,7 +11,7 @@ from agentcli.cli import option
 from agentcli.errors import Exit, UserError
 
 if TYPE_CHECKING:
-    from agentcli.ui.form import Talk
+    from agentcli.ui.notices import Talk
     from agentcli.ui.schema import Schema
 
 __all__ = ["ask"]
@@ -52,20 +52,25 @@ def ask(
     stdout and nothing else does. The thread is saved, so that `agentcli resume` can go on with it.
     """
     from agentcli.ui.form import form_for, put_failure
+    from agentcli.ui.stdout import reserved
+    from agentcli.ui.talk import no_colours
 
-    changes = option.overrides(
-        model=model,
-        system=system,
-        timeout=timeout,
-        idle_timeout=idle_timeout,
-        max_steps=max_steps,
-        tools=tool,
-        no_tools=no_tools,
-        settings=setting,
-        no_save=no_save,
-        plain=plain,
-    )
     try:
+        if plain:
+            no_colours()
+        option.one_thread(thread, latest=continue_, fork=fork)
+        changes = option.overrides(
+            model=model,
+            system=system,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            max_steps=max_steps,
+            tools=tool,
+            no_tools=no_tools,
+            settings=setting,
+            no_save=no_save,
+            plain=plain,
+        )
         from agentcli import assemble
         from agentcli.cli import start
         from agentcli.ui import approve, attach
@@ -74,15 +79,18 @@ def ask(
         said, piped = _prompt(prompt or [], file or [], quiet)
         message = attach.message(said, file or [], piped)
         loaded = assemble.config(config, changes)
+        if loaded.config.plain:
+            no_colours()
         on = assemble.thread(thread, latest=continue_, fork=fork)
-        chosen = assemble.choose(loaded, on)
         fitting = _schema(schema)
         talk: Talk = "quiet" if quiet else "verbose" if verbose else "normal"
         form = form_for(json=json, jsonl=jsonl, plain=loaded.config.plain)
-        approver = approve.always if yes else approve.at_the_terminal() if _somebody_there() else None
+        approver = approve.always() if yes else approve.at_the_terminal() if _somebody_there() else None
 
         async def main() -> int:
-            session = assemble.session(loaded, on, chosen.name, keep=False, schema=fitting)
+            chosen = await assemble.choose(loaded, on)
+            with reserved():  # a tool's module may print while it is imported
+                session = assemble.session(loaded, on, chosen.name, keep=False, schema=fitting)
             try:
                 return await answer(session, message, approver, form=form, talk=talk, schema=fitting)
             finally:

@@ -99,15 +99,18 @@ def _chat(
     _need_terminal('To ask one question from a script: agentcli ask "…"')
     from agentcli.ui import terminal
 
+    option.one_thread(thread, latest=latest, fork=fork)
     terminal.hush()
     try:
         from agentcli import assemble
         from agentcli.cli import start
         from agentcli.config import places
-        from agentcli.ui import approve
+        from agentcli.ui import approve, talk
         from agentcli.ui.repl import converse
 
         loaded = assemble.config(config, changes)
+        if loaded.config.plain:
+            talk.no_colours()
         on = assemble.thread(thread, latest=latest, fork=fork)
         asking = approve.always if yes else approve.at_the_terminal
         history = places().history if loaded.config.save else None

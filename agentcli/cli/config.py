@@ -41,10 +41,13 @@ def show(json: Json = False, config: option.ConfigFile = None) -> None:
 def get(key: KeyName, config: option.ConfigFile = None) -> None:
     """Print one value: text as it is, anything else as JSON."""
     from agentcli.ui.config import value_of
-    from agentcli.ui.stdout import put
+    from agentcli.ui.stdout import put_json, put_text
 
     value = value_of(configuration.load(config), key)
-    put((value if isinstance(value, str) else msgspec.json.encode(value).decode()) + "\n")
+    if isinstance(value, str):
+        put_text(f"{value}\n")
+    else:
+        put_json(f"{msgspec.json.encode(value).decode()}\n")
 
 
 @app.command("set", context_settings={"ignore_unknown_options": True})
@@ -92,9 +95,9 @@ def edit(config: option.ConfigFile = None) -> None:
 @app.command()
 def path(config: option.ConfigFile = None) -> None:
     """Print which file is read. It need not be there."""
-    from agentcli.ui.stdout import put
+    from agentcli.ui.stdout import put_text
 
-    put(f"{_file(config)}\n")
+    put_text(f"{_file(config)}\n")
 
 
 def _file(config: Path | None) -> Path:

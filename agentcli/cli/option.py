@@ -27,6 +27,7 @@ __all__ = [
     "Tools",
     "Verbose",
     "Yes",
+    "one_thread",
     "overrides",
 ]
 
@@ -99,5 +100,14 @@ def _setting(text: str) -> tuple[str, Any]:
 
     try:
         return key, json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return key, value
+
+
+def one_thread(thread: str | None, *, latest: bool, fork: bool) -> None:
+    """A turn goes on in one thread, and only a saved one can be copied."""
+    if thread is not None and latest:
+        raise UserError("--thread and --continue name two threads", hint="Give one of them.", exit_code=Exit.USAGE)
+    if fork and thread is None and not latest:
+        hint = "--fork goes with --thread ID or --continue."
+        raise UserError("there is no thread to fork", hint=hint, exit_code=Exit.USAGE)

@@ -187,7 +187,7 @@ def check(
 def path(thread: Annotated[str | None, typer.Argument(metavar="[ID]", help="A thread.", show_default=False)] = None) -> None:
     """Print where a thread is on disk, or the folder of all of them."""
     store = assemble.store()
-    stdout.put(f"{store.threads if thread is None else store.path(store.resolve(thread))}\n")
+    stdout.put_text(f"{store.threads if thread is None else store.path(store.resolve(thread))}\n")
 
 
 def _read(file: str) -> bytes:

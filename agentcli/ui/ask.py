@@ -1,59 +1,117 @@
-"""One question, one answer: ask, show it in the form that fits, save it, and leave with the exit code it deserves."""
+"""One question, one answer: ask, show it in the form that fits, save it, and leave with the exit code it deserves.
+
+Neither stdout nor stderr holds up the turn: both are pipes that keep what has no room. When the turn is over, stdout is waited for
+until everything is delivered; what ends that wait early makes the exit code, because a part of an answer is no success. A program that
+reads is told how the turn ended when it is known whether the thread could be saved.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from agentcli.core.agent import Approve
+from agentcli.core.event import Event, Failure, TurnEnded
 from agentcli.core.message import Message
 from agentcli.errors import Exit, UserError
 from agentcli.session import Session, exit_code
-from agentcli.ui.form import FORMS, REDRAWN, Form, Talk, pausing, tick
+from agentcli.ui.form import DOCUMENTS, FORMS, REDRAWN, Form, pausing, tick
 from agentcli.ui.interrupt import Interrupts
-from agentcli.ui.output import Output
-from agentcli.ui.talk import say_error
+from agentcli.ui.notices import Talk
+from agentcli.ui.pipe import Pipe
+from agentcli.ui.stdout import apart, fault_of, reserved
+from agentcli.ui.talk import say_error, through
 
 if TYPE_CHECKING:
-    from agentcli.ui.schema import Fitting, Schema
+    from agentcli.ui.fitting import Fitting
+    from agentcli.ui.schema import Schema
 
 __all__ = ["ask"]
+
+_GRACE = 2.0  # seconds for a slow reader, once the turn was cut short and the program has to end
 
 
 async def ask(
     session: Session, message: str | Message, approve: Approve | None, *, form: str, talk: Talk, schema: Schema | None = None
 ) -> int:
     """Ask, show, save; the exit code."""
-    with Interrupts() as interrupts:
-        out = Output(interrupts.stop)
-        fitting = _held_to(schema, out, talk, form)
-        shown: Form = fitting or FORMS[form](out, talk)
-        approve = pausing(shown, approve)
-        ticking = asyncio.create_task(tick(shown)) if form in REDRAWN else None
-        try:
-            await interrupts.run(session.turn(message, shown.show, approve))
-            if fitting and (repair := fitting.repair()):
-                await interrupts.run(session.turn(repair, shown.show, approve))
-        except asyncio.CancelledError:
-            if interrupts.ending is None:
-                raise
-        finally:
-            if ticking:
-                ticking.cancel()
-            shown.close()
-            session.close()
-        with suppress(asyncio.CancelledError):
-            await out.drain()
-        if fitting and fitting.wrong:
-            session.error = fitting.wrong
-        return _outcome(session, interrupts, out)
+    with Interrupts() as interrupts, nullcontext(1) if form in REDRAWN else apart() as answers:
+        out, aside = Pipe(answers, interrupts.stop), Pipe(2)
+        with through(aside):
+            fitting = _held_to(schema, out, talk, form)
+            shown: Form = fitting or FORMS[form](out, talk)
+            with closing(shown):
+                await _take(session, message, pausing(shown, approve), shown, fitting, interrupts, form)
+            if fitting and fitting.wrong:
+                session.error = fitting.wrong
+            delivered = await _delivered(out, _GRACE if interrupts.ending else None)
+            code = _outcome(session, interrupts, out, delivered=delivered)
+        hurried = interrupts.ending or code in (Exit.TIMED_OUT, Exit.INTERRUPTED)
+        told = await _delivered(aside, _GRACE if hurried else None)
+        return code if told or hurried else interrupts.ending or code
 
 
-def _outcome(session: Session, interrupts: Interrupts, out: Output) -> int:
+async def _take(
+    session: Session,
+    message: str | Message,
+    approve: Approve | None,
+    shown: Form,
+    fitting: Fitting | None,
+    interrupts: Interrupts,
+    form: str,
+) -> None:
+    """Carry out the turn, and another one if the answer has to be repaired; and save. A form that is read by a program is told how it
+    ended when that is known for good."""
+    held = fitting is not None or form in DOCUMENTS
+
+    def show(event: Event) -> None:
+        if not (held and isinstance(event, TurnEnded) and event.source == session.agent.name):
+            shown.show(event)
+
+    ticking = asyncio.create_task(tick(shown)) if form in REDRAWN else None
+    try:
+        with reserved():
+            await interrupts.run(session.turn(message, show, approve))
+            if fitting and session.ended and (repair := fitting.repair(session.ended)):
+                await interrupts.run(session.turn(repair, show, approve))
+    except asyncio.CancelledError:
+        if interrupts.ending is None:
+            raise
+    finally:
+        if ticking:
+            ticking.cancel()
+        session.close()
+        if held and session.ended:
+            shown.show(_with_unsaved(session.ended, session.unsaved))
+    if held and session.ended is None:  # stopped before it began
+        shown.show(TurnEnded(session.agent.name, session.thread.id, stop="interrupted"))
+
+
+def _with_unsaved(ended: TurnEnded, unsaved: UserError | None) -> TurnEnded:
+    if unsaved is None or ended.error:
+        return ended
+    return replace(ended, error=Failure("unsaved", unsaved.message, unsaved.hint))
+
+
+async def _delivered(pipe: Pipe, patience: float | None) -> bool:
+    """Wait until everything is written. False if that took too long, or the wait was cut short."""
+    with suppress(asyncio.CancelledError, TimeoutError):
+        async with asyncio.timeout(patience):
+            await pipe.drain()
+    return not pipe.waits
+
+
+def _outcome(session: Session, interrupts: Interrupts, out: Pipe, *, delivered: bool) -> int:
     """Say what went wrong; the exit code."""
-    if out.gone:
-        return Exit.BROKEN_PIPE
+    if out.lost:
+        fault = fault_of(out.lost)
+        if fault is None:
+            return Exit.BROKEN_PIPE
+        say_error(fault)
+        return fault.exit_code
     ended = session.ended
     if session.error:
         say_error(session.error)
@@ -61,16 +119,18 @@ def _outcome(session: Session, interrupts: Interrupts, out: Output) -> int:
         say_error(UserError(ended.error.message, hint=ended.error.hint))
     if session.unsaved:
         say_error(session.unsaved)
-    code = exit_code(session)
+    code = exit_code(session) if ended else Exit.INTERRUPTED
     if code == Exit.DENIED and ended:
         names = ", ".join(dict.fromkeys(ended.denied))
         say_error(UserError(f"a tool was needed and not allowed: {names}", hint="`--yes` allows every tool that asks."))
-    return interrupts.ending if interrupts.ending and code == Exit.INTERRUPTED else code
+    if not delivered or code == Exit.INTERRUPTED:
+        return interrupts.ending or Exit.INTERRUPTED
+    return code
 
 
-def _held_to(schema: Schema | None, out: Output, talk: Talk, form: str) -> Fitting | None:
+def _held_to(schema: Schema | None, out: Pipe, talk: Talk, form: str) -> Fitting | None:
     if schema is None:
         return None
-    from agentcli.ui.schema import Fitting
+    from agentcli.ui.fitting import Fitting
 
     return Fitting(out, talk, form, schema)

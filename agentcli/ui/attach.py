@@ -54,10 +54,14 @@ def _read(name: str) -> bytes:
         raise UserError(f"cannot attach {name}: only files can be", hint=f"curl -s {name} | agentcli ask …", exit_code=Exit.USAGE)
     path = os.path.expanduser(name)
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))  # a FIFO must not hang us
+        # a pipe without a writer would hang a plain open; a shell's <(command) is a pipe with one
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            kind = os.fstat(fd).st_mode
+            if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
                 raise _refused(name, "it is not a file")
+            if sys.platform != "win32":
+                os.set_blocking(fd, True)
             data = file.read(_MOST + 1)
     except OSError as error:
         raise _refused(name, error.strerror or str(error)) from None

@@ -7,15 +7,13 @@ are hidden. What is shown of a key is the name of its variable and whether that 
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 import msgspec
 
 from agentcli.config import Loaded, where
 from agentcli.errors import Exit, UserError
-from agentcli.ui.sanitise import visible
-from agentcli.ui.stdout import print_json, put
+from agentcli.ui.stdout import print_json, put_text
 
 __all__ = ["print_values", "value_of", "values"]
 
@@ -53,7 +51,7 @@ def print_values(loaded: Loaded, *, json: bool) -> None:
     lines = [(f"{key} = {_shown(value)}", _origin(loaded, key, value)) for key, value in found.items()]
     width = min(44, max(len(line) for line, _ in lines))
     text = f"# {loaded.file}{there}\n" + "".join(f"{line:{width}}  # {origin}\n" for line, origin in lines)
-    put(visible(text) if sys.stdout is not None and sys.stdout.isatty() else text)
+    put_text(text)
 
 
 def _flatten(value: Any, flat: dict[str, Any], key: str) -> None:

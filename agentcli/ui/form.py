@@ -12,36 +12,22 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 from agentcli.core.agent import Approve
-from agentcli.core.event import (
-    Event,
-    Failure,
-    MessageAdded,
-    ReasoningDelta,
-    Retrying,
-    TextDelta,
-    ToolFinished,
-    ToolProgress,
-    ToolStarted,
-    TurnEnded,
-    Waiting,
-)
+from agentcli.core.event import Event, Failure, MessageAdded, TextDelta, ToolStarted, TurnEnded
 from agentcli.core.message import ToolCall
 from agentcli.core.tool import Tool
 from agentcli.errors import Exit, UserError
-from agentcli.ui.output import Output
-from agentcli.ui.sanitise import one_line, visible
-from agentcli.ui.talk import say, seconds
+from agentcli.ui.notices import Notices, Talk
+from agentcli.ui.pipe import Pipe
+from agentcli.ui.stdout import put_json, stream_json
 
-__all__ = ["FORMS", "REDRAWN", "Form", "Notices", "Still", "Talk", "at_terminal", "form_for", "pausing", "put_failure", "tick"]
+__all__ = ["DOCUMENTS", "FORMS", "REDRAWN", "Form", "Still", "at_terminal", "form_for", "pausing", "put_failure", "tick"]
 
+DOCUMENTS = ("json", "jsonl")  # forms that a program reads
 REDRAWN = ("terminal", "plain")  # forms that also change while nothing happens
 _TICK = 0.1
-
-# How much is said besides the answer: `--quiet`, nothing, `--verbose`.
-Talk: TypeAlias = Literal["quiet", "normal", "verbose"]
 
 
 class Form(Protocol):
@@ -79,7 +65,7 @@ async def tick(form: Form) -> None:
 class Piped(Still):
     """The model's text to stdout, byte for byte; everything else to stderr."""
 
-    def __init__(self, out: Output, talk: Talk) -> None:
+    def __init__(self, out: Pipe, talk: Talk) -> None:
         self._out = out
         self._notices = Notices(talk)
         self._end = ""  # of what was written
@@ -88,7 +74,7 @@ class Piped(Still):
     def show(self, event: Event) -> None:
         if type(event) is TextDelta:
             if self._paused:
-                self._write("\n" * (2 - self._end.count("\n")))
+                self._write("\n" * (2 - len(self._end) + len(self._end.rstrip("\n"))))
                 self._paused = False
             self._write(event.text)
             return
@@ -109,13 +95,13 @@ class Piped(Still):
 class Json(Still):
     """One document, at the end, whatever the end is."""
 
-    def __init__(self, out: Output, talk: Talk) -> None:
+    def __init__(self, out: Pipe, talk: Talk) -> None:
         self._out = out
         self._notices = Notices(talk)
 
     def show(self, event: Event) -> None:
         if isinstance(event, TurnEnded):
-            self._out.write(document(event))
+            stream_json(self._out, document(event))
         else:
             self._notices.show(event)
 
@@ -137,50 +123,8 @@ def put_failure(error: UserError, *, as_line: bool) -> None:
     from msgspec.json import encode
 
     ended = TurnEnded(stop="failed", error=Failure(Exit(error.exit_code).name.lower(), error.message, error.hint))
-    with suppress(OSError):
-        os.write(1, encode(ended) + b"\n" if as_line else document(ended))
-
-
-class Notices:
-    """Reasoning, tools and retries, for whoever watches stderr; and, if they want it all, what is being waited for."""
-
-    def __init__(self, talk: Talk) -> None:
-        self._quiet = talk == "quiet" or sys.stderr is None
-        self._verbose = talk == "verbose"
-        self._thinking = False
-
-    def show(self, event: Event) -> None:
-        if self._quiet:
-            return
-        if type(event) is ReasoningDelta:
-            self._think(event.text)
-            return
-        self._end_thought()
-        match event:
-            case ToolStarted(name=name, arguments=arguments):
-                say(f"tool {one_line(name)}({one_line(arguments, 200)})", dim=True)
-            case ToolFinished(name=name, content=content, is_error=True):
-                say(f"tool {one_line(name)} failed: {one_line(content, 200)}")
-            case ToolProgress(text=text) if self._verbose:
-                say(f"  {one_line(text, 200)}", dim=True)
-            case Waiting(what=what) if self._verbose:
-                say(f"{one_line(what)} …", dim=True)
-            case Retrying(attempt=attempt, attempts=attempts, delay=delay, reason=reason):
-                say(f"retry {attempt} of {attempts} in {seconds(delay)}: {one_line(reason, 200)}", dim=True)
-
-    def close(self) -> None:
-        if not self._quiet:
-            self._end_thought()
-
-    def _think(self, text: str) -> None:
-        self._thinking = True
-        with suppress(OSError, ValueError):
-            print(visible(text), end="", file=sys.stderr, flush=True)
-
-    def _end_thought(self) -> None:
-        if self._thinking:
-            self._thinking = False
-            say("\n")
+    with suppress(BrokenPipeError, UserError):  # the failure itself is what matters
+        put_json((encode(ended) + b"\n" if as_line else document(ended)).decode())
 
 
 def at_terminal(plain: bool, model: str = "", talk: Talk = "normal") -> Form:
@@ -222,14 +166,14 @@ def pausing(form: Form, approve: Approve | None) -> Approve | None:
     return asked
 
 
-def _lines(out: Output, talk: Talk) -> Form:
+def _lines(out: Pipe, talk: Talk) -> Form:
     from agentcli.ui.jsonl import JsonLines
 
-    return JsonLines(out.write)
+    return JsonLines(out)
 
 
 # How an answer may go out: a name, and what makes the Form.
-FORMS: dict[str, Callable[[Output, Talk], Form]] = {
+FORMS: dict[str, Callable[[Pipe, Talk], Form]] = {
     "piped": Piped,
     "json": Json,
     "jsonl": _lines,

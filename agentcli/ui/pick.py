@@ -6,6 +6,7 @@ from agentcli.errors import Exit, UserError
 from agentcli.store.index import Row
 from agentcli.store.threads import Store
 from agentcli.ui.sanitise import one_line
+from agentcli.ui.stdout import put_text
 
 __all__ = ["chosen", "listed", "pick"]
 
@@ -22,7 +23,7 @@ def pick(store: Store) -> str:
     rows = [row for row in store.rows() if row.damaged is None]
     if not rows:
         raise UserError("there is no thread to resume", hint="`agentcli` starts one.", exit_code=Exit.USAGE)
-    print(listed(rows))
+    put_text(f"{listed(rows)}\n")
     try:
         answer = input("Which one? (number or id, Enter for the first) ").strip()
     except EOFError:

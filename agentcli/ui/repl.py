@@ -20,6 +20,7 @@ from agentcli.ui import prompt, slash
 from agentcli.ui.chat import Chat
 from agentcli.ui.form import pausing, tick
 from agentcli.ui.interrupt import Interrupts
+from agentcli.ui.stdout import reserved
 from agentcli.ui.talk import say, say_error
 
 __all__ = ["converse"]
@@ -83,7 +84,8 @@ async def _turn(chat: Chat, message: Message | None, interrupts: Interrupts) -> 
     try:
         approve = pausing(form, chat.approve)
         turn = chat.session.turn(message, form.show, approve) if message else chat.session.again(form.show, approve)
-        await interrupts.run(turn)
+        with reserved():
+            await interrupts.run(turn)
     finally:
         ticking.cancel()
         form.close()

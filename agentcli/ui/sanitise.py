@@ -28,9 +28,10 @@ from bisect import bisect_right
 from itertools import accumulate
 from unicodedata import east_asian_width
 
-__all__ = ["one_line", "visible"]
+__all__ = ["SUSPECT", "one_line", "visible"]
 
-_SUSPECT = re.compile(
+# What may not reach a terminal.
+SUSPECT = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f-\x9f\xad"
     "\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
@@ -45,9 +46,9 @@ def visible(text: str) -> str:
     """The text with every code point that could act on a terminal, or hide in it, replaced by one that is seen."""
     if text.isascii() and text.isprintable():
         return text
-    if _SUSPECT.search(text) is None:
+    if SUSPECT.search(text) is None:
         return text
-    return _SUSPECT.sub(_stand_in, text)
+    return SUSPECT.sub(_stand_in, text)
 
 
 def one_line(text: str, width: int | None = None) -> str:

@@ -1,8 +1,6 @@
-"""Answers that must fit a schema: `ask --schema`.
+"""The schema of `ask --schema`, and whether an answer fits it.
 
-A schema is a file, JSON, or a list of names with types ("name, age int, tags list"). The provider is asked for it where it can be,
-the model is told in words always, and the answer is checked here always. One that does not fit gets one chance to be repaired, told
-what is wrong; the second one is an error (65).
+A schema is a file, JSON, or a list of names with types ("name, age int, tags list"). It must be whole in itself: nothing is fetched.
 """
 
 from __future__ import annotations
@@ -13,14 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
-from agentcli.core.event import Event, Failure, TextDelta, TurnEnded
 from agentcli.errors import Exit, UserError
-from agentcli.ui.form import FORMS, Notices, Still, Talk
-from agentcli.ui.output import Output
 
-__all__ = ["Fitting", "Schema"]
+__all__ = ["Schema"]
 
 _TYPES: dict[str, dict[str, Any]] = {
     "str": {"type": "string"},
@@ -83,58 +77,6 @@ class Schema:
         except self._wrong as error:
             raise ValueError(str(error).replace("data", "the answer", 1)) from None
         return text.strip()
-
-
-class Fitting(Still):
-    """An answer that must fit a schema: held back until it does."""
-
-    def __init__(self, out: Output, talk: Talk, form: str, schema: Schema) -> None:
-        self.wrong: UserError | None = None
-        self._out = out
-        self._schema = schema
-        self._notices = Notices(talk)
-        self._inner = FORMS[form](out, talk) if form in ("json", "jsonl") else None
-        self._lines = form == "jsonl"
-        self._ended: TurnEnded | None = None
-
-    def show(self, event: Event) -> None:
-        if isinstance(event, TurnEnded):
-            self._ended = event
-        elif self._inner and self._lines:
-            self._inner.show(event)
-        elif not isinstance(event, TextDelta):
-            self._notices.show(event)
-
-    def repair(self) -> str | None:
-        """What to say to the model about an answer that does not fit."""
-        why = self._why()
-        if why is None or self._ended is None or self._ended.stop != "done":
-            return None
-        return f"That does not fit: {why}. {self._schema.instructions}"
-
-    def close(self) -> None:
-        self._notices.close()
-        if self._ended is None:
-            return
-        why = self._why()
-        ended = self._ended
-        if why is None and ended.stop == "done":
-            if self._inner is None:
-                self._out.write(self._schema.fit(ended.text).encode() + b"\n")
-        elif ended.stop == "done":
-            self.wrong = UserError(f"the answer does not fit the schema: {why}", exit_code=Exit.DATA)
-            ended = replace(ended, error=Failure("schema", self.wrong.message))
-        if self._inner:
-            self._inner.show(ended)
-            self._inner.close()
-
-    def _why(self) -> str | None:
-        """Why the answer does not fit; None if it does."""
-        try:
-            self._schema.fit(self._ended.text if self._ended else "")
-        except ValueError as error:
-            return str(error)
-        return None
 
 
 def _no_reference(uri: str) -> Any:

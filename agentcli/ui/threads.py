@@ -118,10 +118,10 @@ def confirm_deletion(rows: Sequence[Row]) -> bool:
         say(f"  {row.id}  {titled(row.title) if not row.damaged else f'(cannot be read: {row.damaged})'}")
     question = "Delete this thread for good?" if len(rows) == 1 else f"Delete these {len(rows)} threads for good?"
     flush_typed()
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    say(f"{question} [y/N] ", end="")
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
-        print(file=sys.stderr)
+        say("")
     return answer.strip().lower() in ("y", "yes")
 
 

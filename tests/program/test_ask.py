@@ -87,16 +87,17 @@ class TestStdout:
         program.stderr.close()
         assert threads()[0]["messages"][1]["stop"] == "interrupted"
 
-    def test_closed_from_the_start(self, server: ModelServer) -> None:
+    @pytest.mark.parametrize("closed", [">&-", "<&- >&-"])
+    def test_closed_from_the_start(self, closed: str, server: ModelServer) -> None:
         done = subprocess.run(
-            ["sh", "-c", 'exec "$@" >&-', "sh", *PROGRAM, "ask", "hi"],
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *PROGRAM, "ask", "hi"],
             env=environment(server.says("Hello")),
             capture_output=True,
             timeout=20,
             stdin=subprocess.DEVNULL,
         )
-        assert b"Traceback" not in done.stderr
-        assert threads()[0]["messages"][1]["parts"][0]["text"]
+        assert (done.returncode, done.stderr) == (141, b"")
+        assert threads()[0]["messages"][0]["parts"][0]["text"] == "hi"
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
     def test_a_full_disk_behind_stdout_is_not_success(self, server: ModelServer) -> None:
@@ -171,6 +172,20 @@ class TestFiles:
         assert len((Path(os.environ["AGENTCLI_HOME"]) / "threads" / f"{threads()[0]['id']}.json").read_bytes()) < 5000
         agentcli("ask", "-c", "Again?", server=server)
         assert "image_url" in json.dumps(server.requests[-1].body)
+
+    def test_a_pipe_of_the_shell_goes_along_and_one_without_a_writer_does_not_hang(self, server: ModelServer, tmp_path: Path) -> None:
+        command = '"$@" -f <(echo piped in)'
+        done = subprocess.run(
+            ["bash", "-c", command, "bash", *PROGRAM, "ask", "What?"],
+            env=environment(server),
+            capture_output=True,
+            timeout=20,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "piped in" in said(server)
+        os.mkfifo(tmp_path / "fifo")
+        assert agentcli("ask", "What?", "-f", str(tmp_path / "fifo"), server=server).returncode == 0
 
     @pytest.mark.parametrize("name", ["missing", "folder", "binary"])
     def test_what_cannot_go_along_is_named(self, name: str, tmp_path: Path, server: ModelServer) -> None:
@@ -362,6 +377,17 @@ class TestTools:
         server.calls("risky", {}).then.says("Done.")
         assert agentcli("ask", "--yes", "--tool", "mine.py:risky", "go", server=server).returncode == 0
         assert Path("ran").read_text() == "x"
+
+    def test_what_a_tool_prints_is_not_the_answer(self, server: ModelServer) -> None:
+        Path("loud.py").write_text(
+            "import os, subprocess\n\ndef loud() -> str:\n    'Be loud.'\n    print('printed')\n    os.write(1, b'written')\n"
+            "    subprocess.run(['echo', 'started'])\n    return 'ok'\n"
+        )
+        server.calls("loud", {}).then.says("Done.")
+        done = agentcli("ask", "--tool", "loud.py:loud", "go", server=server)
+        assert done.stdout == "Done.\n"
+        for words in ("printed", "written", "started"):
+            assert words in done.stderr
 
     def test_the_clock_is_built_in(self, server: ModelServer) -> None:
         server.calls("clock", {}).then.says("Noon.")

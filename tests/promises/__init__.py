@@ -28,6 +28,7 @@ MODULES = (
     "tests.promises.turns",
     "tests.promises.files",
     "tests.promises.screen",
+    "tests.promises.writers",
     "tests.promises.control",
     "tests.promises.answers",
     "tests.promises.safety",

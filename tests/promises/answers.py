@@ -26,7 +26,7 @@ import msgspec
 from agentcli.core.message import user
 from agentcli.core.provider import Chunk, Draft, Provider, ProviderError, Request, StopChunk
 from agentcli.providers import Clocks, Endpoint, create
-from agentcli.providers._retry import Gate
+from agentcli.providers.http.retry import Gate
 from agentcli.providers.openai_chat import Answer, OpenAIChat, encode
 from tests.model_server import Asked, ModelServer, Reply, framed, sse
 from tests.promises import Outcome, promise

@@ -57,7 +57,7 @@ class Faulty:
             case "fills the memory":
                 _kept.append(bytearray(300 << 20))
             case "talks on stdout":
-                print("Thinking…", flush=True)
+                os.write(1, "Thinking…\n".encode())
         try:
             async with aclosing(self._provider.stream(request)) as chunks:
                 async for chunk in chunks:
@@ -171,7 +171,7 @@ def _made(asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
     if asked.bug == "has no clocks":
         changes |= {"timeout": 0, "idle-timeout": 0, "connect-timeout": 1000, "tool-timeout": 1000}
     loaded = assemble.config(None, changes)
-    model = assemble.choose(loaded).name
+    model = asyncio.run(assemble.choose(loaded)).name
     if asked.command == "ask":
         session = plant(assemble.session(loaded, Thread(), model, keep=False), asked.bug)
         return ask(session, " ".join(asked.words), None, form="piped", talk="normal")

@@ -66,6 +66,21 @@ def _error(status: int, **how: str) -> Callable[[Asked, str], Reply]:
     return reply
 
 
+def _long(status: int, cut: int) -> Callable[[Asked, str], Reply]:
+    """The key again and again, so that it stands across the cut of a message, wherever around there that is."""
+
+    def reply(asked: Asked, other: str) -> Reply:
+        words = "x" * (cut - len(SECRET)) + f"{SECRET}/" * 3
+        body = json.dumps({"error": {"message": words}}).encode() if status != 200 else words.encode()
+        return Reply([body], status, (("content-type", "application/json"), ("retry-after", "0")), framing="length")
+
+    return reply
+
+
+def _long_event(asked: Asked, other: str) -> Reply:
+    return Reply([sse({"error": {"message": "x" * 490 + f"{SECRET}/" * 3, "code": "server_error"}})])
+
+
 def _plain(asked: Asked, other: str) -> Reply:
     return Reply([f"<p>{asked.headers} {asked.path}".encode()], 500, (("content-type", "text/html"),), framing="length")
 
@@ -112,6 +127,11 @@ SERVERS = {
     "sends no JSON": _not_json,
     "echoes in its status": _reason,
     "dies": _dies,
+    "echoes at a cut in a 400": _long(400, 500),
+    "echoes at a cut in a 429": _long(429, 480),
+    "echoes at a cut in nonsense": _long(200, 210),
+    "echoes at a cut in an event": _long_event,
+    "echoes at the end of what is read": _long(400, 64 << 10),
 }
 FORMS = ((), ("--json",), ("--jsonl",), ("--verbose",), ("--verbose", "--json"))
 
@@ -131,7 +151,7 @@ def traces(data: bytes) -> bool:
         json.dumps(SECRET).strip('"'),
         base64.b64encode(SECRET.encode()).decode(),
     )
-    return any(writing.encode() in data for writing in writings) or b"Very+Secret" in data or b"Very%2BSecret" in data
+    return any(writing.encode() in data for writing in writings) or b"Very+S" in data or b"Very%2BS" in data
 
 
 def found_in(home: Home) -> list[str]:

@@ -31,6 +31,7 @@ from tests.terminal import replay, text_of
 
 ABOVE = "What stood here before."
 OURS = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\d+A|\x1b\[J|\x1b\[\?7[lh]|\r(?=\x1b\[)")
+HIDDEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180f\u3164\uffa0"  # printable, says Unicode; but there is nothing to see
 ACTS: tuple[str, ...] = (
     *(
         "\x1b]0;owned\x07",
@@ -68,6 +69,7 @@ ACTS: tuple[str, ...] = (
         "\ufeff",
         "\u200b",
         "\x7f",
+        *HIDDEN,
     ),
     *("&#27;[2J", "&#x9b;2J", "&#8238;", "&#13;owned", "&#8;&#8;"),
 )
@@ -94,11 +96,11 @@ FRAMES = (
 )
 
 
-def turn(dice: random.Random) -> list[Event]:
+def turn(dice: random.Random, acts: tuple[str, ...] = ACTS) -> list[Event]:
     """A turn with attacks in every text that there is."""
 
     def evil(longest: int = 6) -> str:
-        return "".join(dice.choice((*ACTS, "word ", "\n", "日本")) for _ in range(dice.randint(1, longest)))
+        return "".join(dice.choice((*acts, "word ", "\n", "日本")) for _ in range(dice.randint(1, longest)))
 
     text = "".join(dice.choice(FRAMES).replace("{}", evil(3)) for _ in range(dice.randint(1, 12)))
     cuts = sorted(dice.randrange(len(text) + 1) for _ in range(dice.choice((0, 3, 30, len(text)))))
@@ -156,7 +158,7 @@ def wrong(written: str, size: tuple[int, int]) -> str:
     """What it did to the terminal that it should not have done."""
     rest = OURS.sub("", written)
     for character in rest:
-        if not character.isprintable() and character not in "\n\t\u200c\u200d":
+        if character in HIDDEN or (not character.isprintable() and character not in "\n\t\u200c\u200d"):
             return f"U+{ord(character):04X} reached the terminal"
     size = (max(size[0], len(ABOVE)), size[1])
     screen, fresh = replay(f"{ABOVE}\n{written}", size), replay("", size)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 import re
 import sys
 
@@ -28,6 +30,7 @@ from agentcli.core.event import (
 from agentcli.core.message import assistant
 from agentcli.ui.jsonl import JsonLines
 from agentcli.ui.markdown import Stream
+from agentcli.ui.pipe import Pipe
 from agentcli.ui.plain import Plain
 from agentcli.ui.render import Renderer
 from tests.terminal import Terminal, new_screen, replay, screen_of, text_of
@@ -531,12 +534,19 @@ class TestPlain:
 
 
 def test_json_lines_are_the_events() -> None:
-    lines: list[bytes] = []
-    form = JsonLines(lines.append)
     events: list[Event] = [said("é\n\x1b"), started("1"), MessageAdded(WHO, THREAD, message=assistant("é")), ended()]
-    for event in events:
-        form.show(event)
-    form.close()
+    read, write = os.pipe()
+
+    async def show() -> None:
+        form = JsonLines(Pipe(write))
+        for event in events:
+            form.show(event)
+        form.close()
+
+    asyncio.run(show())
+    os.close(write)
+    with open(read, "rb") as pipe:
+        lines = pipe.readlines()
     assert lines[0] == b'{"event":"text_delta","source":"agentcli","thread":"t","text":"\xc3\xa9\\n\\u001b"}\n'
     assert [msgspec.json.decode(line, type=Event) for line in lines] == events
     assert all(line.count(b"\n") == 1 for line in lines)
