@@ -44,6 +44,7 @@ class Faulty:
     def __init__(self, provider: Provider, bug: str) -> None:
         self.name = provider.name
         self._provider = provider
+        self._stdout = os.dup(1)  # ask() takes number 1 away from everything but the answer
         self._bug = bug
 
     async def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
@@ -57,7 +58,7 @@ class Faulty:
             case "fills the memory":
                 _kept.append(bytearray(300 << 20))
             case "talks on stdout":
-                os.write(1, "Thinking…\n".encode())
+                os.write(self._stdout, "Thinking…\n".encode())
         try:
             async with aclosing(self._provider.stream(request)) as chunks:
                 async for chunk in chunks:
