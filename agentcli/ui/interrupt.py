@@ -102,4 +102,11 @@ class Interrupts:
         task = self._turn or self._main
         if task:
             with suppress(RuntimeError):  # the loop is closed already: we are on the way out
-                self._loop.call_soon_threadsafe(task.cancel)
+                self._loop.call_soon_threadsafe(self._cancel, task, code)
+
+    def _cancel(self, task: asyncio.Task[Any], code: int) -> None:
+        if task.cancel() or self._stays or task is self._main:
+            return
+        self.ending = code  # the turn had ended by itself in that very moment: then it is the program that was meant
+        if self._main:
+            self._main.cancel()
