@@ -12,7 +12,7 @@ at once, and every later turn and `close()` try again. But a tool is not started
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Protocol, TypeAlias
 
@@ -55,7 +55,7 @@ _SHORTFALLS: dict[Stop, Failure] = {
 class Writer(Protocol):
     """A thread held for writing; the store has it, and so does a conversation that is not saved (as None)."""
 
-    def begin(self, source: str, model: str) -> None: ...
+    def begin(self, source: str, model: str, instead_of: Sequence[Message], /) -> None: ...
     def record(self, event: Event, /) -> None: ...
     def flush(self) -> None: ...
     def commit(self) -> None: ...
@@ -93,8 +93,13 @@ class Session:
         """Is this conversation written down at all?"""
         return self._hold is not None
 
-    async def turn(self, message: str | Message | None, show: Show, approve: Approve | None = None) -> TurnEnded:
-        """Carry out one turn. However it ends, the thread is saved and sendable, and `ended` says how that was."""
+    async def turn(
+        self, message: str | Message | None, show: Show, approve: Approve | None = None, *, instead_of: Sequence[Message] = ()
+    ) -> TurnEnded:
+        """Carry out one turn. However it ends, the thread is saved and sendable, and `ended` says how that was.
+
+        `instead_of` are messages that were taken from the end of the thread: they come back unless there is an answer.
+        """
         self.ended = self.error = None
         self.thread.model = self.agent.full_model
         self.open()
@@ -106,7 +111,7 @@ class Session:
         flushing = asyncio.create_task(self._flush())
         try:
             async with asyncio.timeout(self.timeout or None) as self._clock:
-                ended = await self._pull(message, show, approve, tally)
+                ended = await self._pull(message, show, approve, tally, instead_of)
                 stop, failure = ended.stop, _SHORTFALLS.get(ended.stop)
         except TimeoutError:
             stop = "timed_out"
@@ -125,6 +130,8 @@ class Session:
             self._clock = None
             flushing.cancel()
             self.thread.mark(stop, before)
+            if len(self.thread.messages) == before:
+                self.thread.messages.extend(instead_of)
             self.ended = replace(tally.ended(stop, failure), model=self.agent.full_model)
             self._record(self.ended)
             self._commit()
@@ -139,12 +146,7 @@ class Session:
         asked = max(number for number, message in enumerate(messages) if message.role == "user")
         old = messages[asked + 1 :]
         del messages[asked + 1 :]
-        try:
-            return await self.turn(None, show, approve)
-        finally:
-            if len(messages) == asked + 1 and old:
-                messages.extend(old)
-                self._commit()
+        return await self.turn(None, show, approve, instead_of=old)
 
     def save(self) -> None:
         """Write the thread as it is now: after a change that was not a turn."""
@@ -167,9 +169,11 @@ class Session:
         if self._hold and self._writer is None:
             self._writer = self._hold(self.thread)
 
-    async def _pull(self, message: str | Message | None, show: Show, approve: Approve | None, tally: Tally) -> TurnEnded:
+    async def _pull(
+        self, message: str | Message | None, show: Show, approve: Approve | None, tally: Tally, instead_of: Sequence[Message]
+    ) -> TurnEnded:
         options = replace(self.options, approve=self._stopping_the_clock(approve)) if approve else self.options
-        self._begin()
+        self._begin(instead_of)
         async with aclosing(self.agent.stream(message, self.thread, options)) as events:
             async for event in events:
                 if isinstance(event, TurnEnded) and event.source == self.agent.name:
@@ -179,12 +183,12 @@ class Session:
                 show(event)
         raise AssertionError("an agent ends its turn with TurnEnded")
 
-    def _begin(self) -> None:
+    def _begin(self, instead_of: Sequence[Message]) -> None:
         """Start the journal; without one the turn goes on, but no tool of it."""
         self._no_journal = None
         if self._writer:
             try:
-                self._writer.begin(self.agent.name, self.agent.full_model)
+                self._writer.begin(self.agent.name, self.agent.full_model, instead_of)
             except UserError as error:
                 self._no_journal = error
                 self._not_saved(error)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from agentcli.core.agent import Options
 from agentcli.core.event import Event, MessageAdded, TextDelta, ToolStarted, TurnEnded
-from agentcli.core.message import ToolCall, Usage
+from agentcli.core.message import Message, ToolCall, Usage
 from agentcli.core.provider import ProviderError
 from agentcli.core.thread import Thread
 from agentcli.core.tool import Tool, tool
@@ -26,7 +26,7 @@ class Notebook:
         self.log = log
         self.full: set[str] = set()
 
-    def begin(self, source: str, model: str) -> None:
+    def begin(self, source: str, model: str, instead_of: Sequence[Message]) -> None:
         self.log.append("begin")
 
     def record(self, event: Event) -> None:
@@ -176,7 +176,7 @@ def test_a_full_disk_does_not_take_the_answer_away_but_is_said_and_tried_again()
 
 def test_a_journal_that_cannot_begin_does_not_take_the_answer_away() -> None:
     class Full(Notebook):
-        def begin(self, source: str, model: str) -> None:
+        def begin(self, source: str, model: str, instead_of: Sequence[Message]) -> None:
             raise UserError("no space left")
 
         def close(self) -> None:

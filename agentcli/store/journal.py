@@ -26,7 +26,7 @@ gets a new journal that holds the unsaved messages too, and the next `commit()` 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from errno import EIO
 from pathlib import Path
@@ -86,11 +86,15 @@ class Writer:
         self._written = 0.0
         self._synced = 0.0
 
-    def begin(self, source: str = "agentcli", model: str | None = None) -> None:
-        """Start the journal of a turn. `source` is the agent's name, `model` what answers if it is not the thread's own."""
+    def begin(self, source: str = "agentcli", model: str | None = None, instead_of: Sequence[Message] = ()) -> None:
+        """Start the journal of a turn. `source` is the agent's name, `model` what answers if it is not the thread's own.
+
+        `instead_of` is the old answer that was taken out of the thread to make room for a new one: it stays on the disk until then.
+        """
         thread = self.thread
         base = thread.__dict__.get("stored", ())
-        shared = _shared(base, thread.messages)
+        messages = [*thread.messages, *instead_of]
+        shared = _shared(base, messages)
         header = Header(
             id=thread.id,
             revision=thread.revision,
@@ -101,7 +105,8 @@ class Writer:
             agent=thread.agent,
             model=model or thread.model,
             parent=thread.parent,
-            said=[self._stow(message) for message in thread.messages[shared:]],
+            said=[self._stow(message) for message in messages[shared:]],
+            instead=len(thread.messages) if instead_of else None,
         )
         line = encode(replace(header, said=[written(message) for message in header.said])) + b"\n"
         disk.replace(self._journal, line)  # a journal that holds an unsaved turn is replaced by one that holds it too

@@ -40,6 +40,7 @@ class Header(Struct, kw_only=True):
     model: str | None = None
     parent: Origin | None = None
     said: list[Message] = []  # beyond those of the document
+    instead: int | None = None  # how many messages stay if the turn has a new answer to the last thing said; all, if it has none
 
 
 class Journal(Struct):
@@ -96,6 +97,8 @@ def apply(journal: Journal, document: Thread | None) -> Thread:
     updated = thread.updated
     del thread.messages[header.messages :]
     thread.messages.extend(header.said)
+    if header.instead is not None and any(_answers(event, header.source) for event in journal.events):
+        del thread.messages[header.instead :]
     thread.settle()
 
     draft = Draft()
@@ -126,3 +129,10 @@ def apply(journal: Journal, document: Thread | None) -> Thread:
     thread.settle(done, begun)
     thread.updated = max(updated, journal.at) if thread.messages else updated
     return thread
+
+
+def _answers(event: Event, source: str) -> bool:
+    """Is this a part of an answer?"""
+    if event.source != source:
+        return False
+    return isinstance(event, TextDelta | ReasoningDelta) or (isinstance(event, MessageAdded) and event.message.role == "assistant")

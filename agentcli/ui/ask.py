@@ -8,7 +8,7 @@ reads is told how the turn ended when it is known whether the thread could be sa
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ from agentcli.ui.form import DOCUMENTS, FORMS, REDRAWN, Form, pausing, tick
 from agentcli.ui.interrupt import Interrupts
 from agentcli.ui.notices import Talk
 from agentcli.ui.pipe import Pipe
-from agentcli.ui.stdout import apart, fault_of, reserved
+from agentcli.ui.stdout import fault_of, reserved
 from agentcli.ui.talk import say_error, through
 
 if TYPE_CHECKING:
@@ -35,21 +35,31 @@ _GRACE = 2.0  # seconds for a slow reader, once the turn was cut short and the p
 
 
 async def ask(
-    session: Session, message: str | Message, approve: Approve | None, *, form: str, talk: Talk, schema: Schema | None = None
+    session: Session,
+    message: str | Message,
+    approve: Approve | None,
+    *,
+    form: str,
+    talk: Talk,
+    schema: Schema | None = None,
+    answers: int = 1,
 ) -> int:
-    """Ask, show, save; the exit code."""
-    with Interrupts() as interrupts, nullcontext(1) if form in REDRAWN else apart() as answers:
-        out, aside = Pipe(answers, interrupts.stop), Pipe(2)
+    """Ask, show, save; the exit code. `answers` is the descriptor that the answer goes to."""
+    with Interrupts() as interrupts, closing(Pipe(answers, interrupts.stop)) as out, closing(Pipe(2)) as aside:
         with through(aside):
             fitting = _held_to(schema, out, talk, form)
             shown: Form = fitting or FORMS[form](out, talk)
-            with closing(shown):
-                await _take(session, message, pausing(shown, approve), shown, fitting, interrupts, form)
+            try:
+                with closing(shown):
+                    await _take(session, message, pausing(shown, approve), shown, fitting, interrupts, form)
+            except BaseException:  # what there is of the answer goes out all the same
+                await _delivered(out, _GRACE)
+                raise
             if fitting and fitting.wrong:
                 session.error = fitting.wrong
-            delivered = await _delivered(out, _GRACE if interrupts.ending else None)
+            hurried = interrupts.ending or (session.ended and session.ended.stop in ("interrupted", "timed_out"))
+            delivered = await _delivered(out, _GRACE if hurried else None)
             code = _outcome(session, interrupts, out, delivered=delivered)
-        hurried = interrupts.ending or code in (Exit.TIMED_OUT, Exit.INTERRUPTED)
         told = await _delivered(aside, _GRACE if hurried else None)
         return code if told or hurried else interrupts.ending or code
 
@@ -123,7 +133,7 @@ def _outcome(session: Session, interrupts: Interrupts, out: Pipe, *, delivered: 
     if code == Exit.DENIED and ended:
         names = ", ".join(dict.fromkeys(ended.denied))
         say_error(UserError(f"a tool was needed and not allowed: {names}", hint="`--yes` allows every tool that asks."))
-    if not delivered or code == Exit.INTERRUPTED:
+    if code == Exit.INTERRUPTED or (not delivered and code == Exit.OK):
         return interrupts.ending or Exit.INTERRUPTED
     return code
 

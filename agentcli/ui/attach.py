@@ -63,6 +63,8 @@ def _read(name: str) -> bytes:
             if sys.platform != "win32":
                 os.set_blocking(fd, True)
             data = file.read(_MOST + 1)
+            if not data and stat.S_ISFIFO(kind):
+                raise _refused(name, "nothing came out of this pipe")
     except OSError as error:
         raise _refused(name, error.strerror or str(error)) from None
     return _of_size(name, data)

@@ -33,6 +33,7 @@ class Pipe:
         with suppress(OSError):
             self.is_terminal = os.isatty(fd)
         self._fd = fd
+        self._closed = False
         self._on_lost = on_lost
         self._waiting = bytearray()
         self._room = asyncio.Event()
@@ -46,7 +47,7 @@ class Pipe:
         return bool(self._waiting)
 
     def write(self, data: bytes) -> None:
-        if self.lost:
+        if self.lost or self._closed:
             return
         if self._waiting:
             self._waiting += data
@@ -58,6 +59,14 @@ class Pipe:
                 self._wait(data[sent:])
                 return
             sent += written
+
+    def close(self) -> None:
+        """Write no more: what still waits is given up, and the loop does not watch the descriptor any longer."""
+        if self._waiting:
+            with suppress(OSError, NotImplementedError):
+                asyncio.get_running_loop().remove_writer(self._fd)
+            self._waiting.clear()
+        self._closed = True
 
     async def drain(self) -> None:
         """Wait until everything is written, or cannot be."""

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from re import Match
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from agentcli.errors import UserError
 from agentcli.ui.sanitise import SUSPECT, visible
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from agentcli.ui.pipe import Pipe
 
 __all__ = [
-    "apart",
     "bold",
     "columns",
     "dim",
@@ -37,12 +36,17 @@ __all__ = [
     "put_text",
     "reserved",
     "stream_json",
+    "take_apart",
     "warning",
 ]
 
 
+_answers: TextIO | None = None  # once stdout was taken apart
+
+
 def on_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()
+    out = _stdout()
+    return out is not None and out.isatty()
 
 
 def dim(text: str) -> str:
@@ -66,18 +70,19 @@ def put(text: str) -> None:
 
     It does not go through `sys.stdout`, which writes only a part where it is unbuffered (`python -u`) or the pipe does not block.
     """
-    if sys.stdout is None:  # started with a closed stdout: nobody reads
+    out = _stdout()
+    if out is None:  # started with a closed stdout: nobody reads
         raise BrokenPipeError
-    encoding = (sys.stdout.encoding or "utf-8") if on_terminal() else "utf-8"
+    encoding = (out.encoding or "utf-8") if on_terminal() else "utf-8"
     encoded = text.encode(encoding, "backslashreplace")
     if os.name == "nt" and on_terminal():  # a console there takes characters, not bytes
-        sys.stdout.write(encoded.decode(encoding))
+        out.write(encoded.decode(encoding))
         return
     try:
-        sys.stdout.flush()
+        out.flush()
     except OSError as error:
         raise (fault_of(error) or BrokenPipeError()) from None
-    fd = sys.stdout.fileno()
+    fd = out.fileno()
     data = memoryview(encoded)
     while data:
         try:
@@ -124,21 +129,24 @@ def reserved() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def apart() -> Iterator[int]:
-    """A descriptor for answers. Within the block number 1 is stderr, also for the programs that a tool starts."""
-    try:
-        answers = os.dup(1)
-    except OSError:  # closed from the start
-        yield 1
-        return
-    try:
-        with suppress(OSError):
-            os.dup2(2, 1)
-        yield answers
-    finally:
-        os.dup2(answers, 1)
-        os.close(answers)
+def take_apart() -> int:
+    """From now on stdout is for answers only: its descriptor. Number 1 and `sys.stdout` are stderr, for tools and what they start.
+
+    This is not taken back: what is left of a tool may still print while the program ends.
+    """
+    global _answers
+    if sys.stdout is None:  # closed from the start
+        return 1
+    sys.stdout.flush()
+    _answers = open(os.dup(1), "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115  (as long as the program)
+    with suppress(OSError):
+        os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return _answers.fileno()
+
+
+def _stdout() -> TextIO | None:
+    return _answers or sys.stdout
 
 
 def _harmless(document: str) -> str:

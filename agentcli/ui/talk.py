@@ -50,7 +50,7 @@ def seconds(delay: float) -> str:
 
 def say(text: str, *, dim: bool = False, end: str = "\n") -> None:
     """One notice."""
-    text = _fitted(visible(text))
+    text = _fitted(visible(text)) if end == "\n" else visible(text)  # a piece of a line may stand anywhere in it
     _write((f"{_DIM}{text}{_PLAIN}" if dim and colours() else text) + end)
 
 

@@ -185,7 +185,7 @@ class TestFiles:
         assert done.returncode == 0, done.stderr
         assert "piped in" in said(server)
         os.mkfifo(tmp_path / "fifo")
-        assert agentcli("ask", "What?", "-f", str(tmp_path / "fifo"), server=server).returncode == 0
+        assert agentcli("ask", "What?", "-f", str(tmp_path / "fifo"), server=server).returncode == 2
 
     @pytest.mark.parametrize("name", ["missing", "folder", "binary"])
     def test_what_cannot_go_along_is_named(self, name: str, tmp_path: Path, server: ModelServer) -> None:
@@ -388,6 +388,16 @@ class TestTools:
         assert done.stdout == "Done.\n"
         for words in ("printed", "written", "started"):
             assert words in done.stderr
+
+    def test_nor_is_what_its_file_prints_when_it_is_read_or_what_a_thread_of_it_prints_later(self, server: ModelServer) -> None:
+        Path("loud.py").write_text(
+            "import os, threading, time\n\nos.system('echo started')\nprint('read')\n\n"
+            "def later() -> None:\n    while True:\n        print('later')\n        time.sleep(0.01)\n\n"
+            "def loud() -> str:\n    'Be loud.'\n    threading.Thread(target=later, daemon=True).start()\n    return 'ok'\n"
+        )
+        server.calls("loud", {}).then.says(["Do", "ne."], pause=0.2)
+        done = agentcli("ask", "--tool", "loud.py:loud", "go", server=server, PYTHONUNBUFFERED=None)
+        assert done.stdout == "Done.\n"
 
     def test_the_clock_is_built_in(self, server: ModelServer) -> None:
         server.calls("clock", {}).then.says("Noon.")

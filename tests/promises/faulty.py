@@ -79,9 +79,9 @@ class Faulty:
 class Forgetful(Session):
     """Does not keep an answer that was stopped."""
 
-    async def turn(self, *asked: Any) -> TurnEnded:
+    async def turn(self, *asked: Any, **more: Any) -> TurnEnded:
         try:
-            return await super().turn(*asked)
+            return await super().turn(*asked, **more)
         except asyncio.CancelledError:
             del self.thread.messages[-1:]
             self.save()
@@ -91,8 +91,8 @@ class Forgetful(Session):
 class Patient(Session):
     """Waits for its turn to clean up, whoever says that it should not."""
 
-    async def turn(self, *asked: Any) -> TurnEnded:
-        turn = asyncio.create_task(super().turn(*asked))
+    async def turn(self, *asked: Any, **more: Any) -> TurnEnded:
+        turn = asyncio.create_task(super().turn(*asked, **more))
         told = False
         while not turn.done():
             with suppress(asyncio.CancelledError):
@@ -108,17 +108,17 @@ class Patient(Session):
 class Noted(Session):
     """Writes the key into the thread."""
 
-    async def turn(self, message: str | Message | None, show: Show, *rest: Any) -> TurnEnded:
+    async def turn(self, message: str | Message | None, show: Show, *rest: Any, **more: Any) -> TurnEnded:
         self.thread.messages.append(Message(role="user", parts=(Text(f"key {os.environ['OPENAI_API_KEY']}"),)))
-        return await super().turn(message, show, *rest)
+        return await super().turn(message, show, *rest, **more)
 
 
 class Twice(Session):
     """Takes a turn again that failed."""
 
-    async def turn(self, message: str | Message | None, *rest: Any) -> TurnEnded:
-        ended = await super().turn(message, *rest)
-        return await super().turn(message, *rest) if ended.error else ended
+    async def turn(self, message: str | Message | None, *rest: Any, **more: Any) -> TurnEnded:
+        ended = await super().turn(message, *rest, **more)
+        return await super().turn(message, *rest, **more) if ended.error else ended
 
 
 _SESSIONS = {"turns twice": Twice, "forgets": Forgetful, "waits": Patient, "notes the key": Noted}

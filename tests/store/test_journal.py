@@ -572,3 +572,22 @@ def test_a_close_that_cannot_write_still_gives_the_thread_free(store: Store) -> 
     writer.close()
     with store.take(thread.id) as again:
         assert texts(again.thread) == ["one", "two"]
+
+
+@pytest.mark.parametrize("instead", [False, True])
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_crash_while_asking_again_costs_the_old_answer_only_if_there_is_a_new_one(
+    answered: bool, instead: bool, store: Store
+) -> None:
+    thread = Thread.of(user("one"), assistant("old"))
+    writer = store.hold(thread)
+    writer.commit()
+    old = [thread.messages.pop()]
+    writer.begin(NAME, "fake/m", old if instead else ())
+    writer.record(Waiting(source=NAME, what="answering"))
+    if answered:
+        writer.record(TextDelta(source=NAME, text="ne"))
+        writer.flush()
+    crash(store, writer)
+    expected = ["one", *(["ne"] if answered else ["old"] if instead else [])]
+    assert texts(store.open(thread.id)) == expected
