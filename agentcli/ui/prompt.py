@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["make", "read"]
 
 
-async def read(prompt: PromptSession[str]) -> str | None:
+async def read(prompt: PromptSession[str], on_ready: Callable[[], None]) -> str | None:
     """What the person typed; None if they leave."""
     while True:
         say("")
+        on_ready()  # a Ctrl-C that came before this is done with
         try:
             return speakable(await prompt.prompt_async(handle_sigint=False))
         except KeyboardInterrupt:

@@ -52,7 +52,7 @@ async def _read_and_answer(chat: Chat, history: Path | None, interrupts: Interru
     warming = asyncio.create_task(_warm(drawn, chat.session.agent.provider))
     try:
         while not chat.leaving and interrupts.ending is None:
-            line = await prompt.read(line_prompt)
+            line = await prompt.read(line_prompt, interrupts.forget)
             drawn.set()  # or the prompt was answered, by what was typed ahead, before it was drawn
             if line is None:
                 break
