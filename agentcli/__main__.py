@@ -16,11 +16,19 @@ def main() -> None:
             pass  # the long way says what is wrong
         else:
             return
-    try:
-        from agentcli.cli import run
-    except KeyboardInterrupt:
-        sys.exit(130)
+    import signal
+
+    signal.signal(signal.SIGINT, _leave)
+    from agentcli.cli import run
+
     run()
+
+
+def _leave(number: int, frame: object) -> None:
+    """Ctrl-C, until a turn takes it over. An exception would not do: one that is raised while Python imports can be lost."""
+    import os
+
+    os._exit(130)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def hush() -> None:
             found = termios.tcgetattr(fd)
             _set(found, echo=False)
             _found = found
-            for name in ("SIGTERM", "SIGHUP"):  # until Interrupts takes them over
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # until Interrupts takes them over
                 signal.signal(getattr(signal, name), lambda number, frame: leave_now(128 + number))
             while select.select((fd,), (), (), 0)[0] and (line := os.read(fd, 4096)):
                 _early += line
