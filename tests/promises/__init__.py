@@ -31,6 +31,9 @@ MODULES = (
     "tests.promises.writers",
     "tests.promises.control",
     "tests.promises.answers",
+    "tests.promises.retries",
+    "tests.promises.memory",
+    "tests.promises.exits",
     "tests.promises.safety",
 )
 

@@ -1,4 +1,4 @@
-"""P12 to P16: what is taken for an answer, what is shown of it, what is asked again, what memory it costs, and what `ask` prints.
+"""P12 and P13: what is taken for an answer, and what is shown of it.
 
 Most of it runs in this process, through a whole provider against the model server, because it takes thousands of answers; the rest
 through the real program.
@@ -9,28 +9,21 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import subprocess
-import tempfile
 import zlib
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, suppress
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from contextlib import aclosing
 from itertools import pairwise
-from pathlib import Path
-from time import monotonic, sleep
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from agentcli.core.message import user
 from agentcli.core.provider import Chunk, Draft, Provider, ProviderError, Request, StopChunk
 from agentcli.providers import Clocks, Endpoint, create
-from agentcli.providers.http.retry import Gate
 from agentcli.providers.openai_chat import Answer, OpenAIChat, encode
-from tests.model_server import Asked, ModelServer, Reply, framed, sse
+from tests.model_server import ModelServer, Reply, framed, sse
 from tests.promises import Outcome, promise
-from tests.promises.program import Home, ask, at_once, left, new_home, program
+from tests.promises.program import ask, at_once, left, new_home
 
 FRAMINGS = ("length", "chunked", "close", "gzip+length", "gzip+chunked", "gzip+close")
 ONCE = {"AGENTCLI_RETRIES": "0"}
@@ -108,7 +101,7 @@ def a_provider(server: ModelServer, kind: type[OpenAIChat] | None = None, clocks
     return kind("openai", place, clocks, keep=False) if kind else create("openai", place, clocks, keep=False)
 
 
-def _event(delta: object, finish: str | None = None, *, ascii_only: bool = False) -> bytes:
+def event(delta: object, finish: str | None = None, *, ascii_only: bool = False) -> bytes:
     body = {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
     return b"data: %b\n\n" % json.dumps(body, ensure_ascii=ascii_only).encode()
 
@@ -117,25 +110,25 @@ def _event(delta: object, finish: str | None = None, *, ascii_only: bool = False
 
 DONE = sse("[DONE]")
 BODIES: dict[str, list[bytes]] = {
-    "text": [_event({"content": "Hello "}), _event({"content": "there."}), _event({}, "stop"), DONE],
-    "no [DONE]": [_event({"content": "Hello"}), _event({}, "stop")],
-    "no reason": [_event({"content": "Hello"}), _event({"content": " you"}), DONE],
+    "text": [event({"content": "Hello "}), event({"content": "there."}), event({}, "stop"), DONE],
+    "no [DONE]": [event({"content": "Hello"}), event({}, "stop")],
+    "no reason": [event({"content": "Hello"}), event({"content": " you"}), DONE],
     "usage": [
-        _event({"content": "Hi"}),
-        _event({}, "stop"),
+        event({"content": "Hi"}),
+        event({}, "stop"),
         sse({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}),
         DONE,
     ],
-    "not ASCII": [_event({"content": "Größe 語"}), _event({"content": "🌍\u2028e\u0301"}), _event({}, "stop"), DONE],
-    "reasoning": [_event({"reasoning_content": "Let me see"}), _event({"content": "Yes."}), _event({}, "stop"), DONE],
+    "not ASCII": [event({"content": "Größe 語"}), event({"content": "🌍\u2028e\u0301"}), event({}, "stop"), DONE],
+    "reasoning": [event({"reasoning_content": "Let me see"}), event({"content": "Yes."}), event({}, "stop"), DONE],
     "tools": [
-        _event({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "add", "arguments": '{"a":'}}]}),
-        _event({"tool_calls": [{"index": 0, "function": {"arguments": " 1}"}}]}),
-        _event({"tool_calls": [{"index": 1, "id": "b", "function": {"name": "sub", "arguments": "{}"}}]}),
-        _event({}, "tool_calls"),
+        event({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "add", "arguments": '{"a":'}}]}),
+        event({"tool_calls": [{"index": 0, "function": {"arguments": " 1}"}}]}),
+        event({"tool_calls": [{"index": 1, "id": "b", "function": {"name": "sub", "arguments": "{}"}}]}),
+        event({}, "tool_calls"),
         DONE,
     ],
-    "CRLF": [event.replace(b"\n", b"\r\n") for event in (_event({"content": "Hello"}), _event({}, "stop"), DONE)],
+    "CRLF": [event.replace(b"\n", b"\r\n") for event in (event({"content": "Hello"}), event({}, "stop"), DONE)],
 }
 
 
@@ -296,9 +289,9 @@ def random_reply(chance: random.Random, text: str) -> Reply:
     events = []
     for piece in pieces:
         escaped = chance.random() < 0.5 or any("\ud800" <= letter <= "\udfff" for letter in piece)
-        event = _event({"content": piece}, ascii_only=escaped).decode()
-        events.append((": ping\n\n" if chance.random() < 0.2 else "") + event)
-    body = ("".join(events) + (_event({}, "stop") + DONE).decode()).replace("\n", end).encode()
+        said = event({"content": piece}, ascii_only=escaped).decode()
+        events.append((": ping\n\n" if chance.random() < 0.2 else "") + said)
+    body = ("".join(events) + (event({}, "stop") + DONE).decode()).replace("\n", end).encode()
     if chance.random() < 0.2:
         body = b"\xef\xbb\xbf" + body
     size = chance.choice((1, 2, 3, 7, 50, 5000))
@@ -360,470 +353,3 @@ def shown(count: int, bug: str = "") -> Outcome:
 )
 def p13_shown(count: int) -> Outcome:
     return shown(count)
-
-
-# P14
-
-
-class Eager(OpenAIChat):
-    """Asks again whatever has been said already."""
-
-    async def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
-        try:
-            async with aclosing(super().stream(request)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        except ProviderError:
-            async with aclosing(super().stream(request)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-
-
-class Alone(OpenAIChat):
-    """Has a gate of its own."""
-
-    def __init__(self, *made: Any, **named: Any) -> None:
-        super().__init__(*made, **named)
-        self._http._gate = Gate()
-
-
-QUICK = Clocks(connect=5, idle=5, retries=3)
-SAID = _event({"content": "Hi"})
-CALLED = _event({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "add", "arguments": '{"a"'}}]})
-THOUGHT = _event({"reasoning_content": "Hm"})
-OVERLOADED = sse({"error": {"message": "too much", "code": "overloaded_error"}})
-
-# What is answered first, and how many requests there may be when every further one is answered well.
-FIRST: dict[str, tuple[Reply, int]] = {
-    "cut after text": (Reply([SAID], framing="close"), 1),
-    "cut after a call": (Reply([CALLED], framing="chunked", cut=len(CALLED) + 6), 1),
-    "cut after thinking": (Reply([THOUGHT], framing="close"), 1),
-    "error after text": (Reply([SAID, OVERLOADED]), 1),
-    "reset after text": (Reply([SAID, SAID], cut=len(SAID) + 10, reset=True), 1),
-    "cut before content": (Reply([b": ping\n\n"], framing="close"), 2),
-    "error before content": (Reply([OVERLOADED]), 2),
-    "reset before headers": (Reply(reset=True), 2),
-    **{f"status {status}": (Reply([b"{}"], status, framing="length"), 2) for status in (408, 409, 429, 500, 502, 503, 529)},
-    **{f"status {status}": (Reply([b"{}"], status, framing="length"), 1) for status in (400, 401, 403, 404, 413, 422)},
-}
-
-
-def retried(case: str, kind: type[OpenAIChat] | None = None) -> str:
-    reply, allowed = FIRST[case]
-    with ModelServer().replies(reply).then.says("Good") as server:
-        (heard,) = asyncio.run(hear_all(a_provider(server, kind, QUICK), range(1)))
-        if len(server.requests) != allowed:
-            return f"{len(server.requests)} requests, not {allowed}"
-        return "" if (heard.text == "Good") == (allowed == 2) else f"heard {heard}"
-
-
-@promise(
-    "P14",
-    "Retries only before the first content",
-    "faults before and after the first content: how often the server is asked",
-    quick=len(FIRST),
-    full=20 * len(FIRST),
-    planted=lambda: at_once(lambda case: retried(case, Eager), ["cut after text"]),
-)
-def p14_retried(count: int) -> Outcome:
-    return at_once(retried, [list(FIRST)[number % len(FIRST)] for number in range(count)])
-
-
-def _date(seconds: float) -> str:
-    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
-
-
-# The header and its value (a function of now), and the seconds between the two requests: at least, at most; None: not asked again.
-FORMS: dict[str, tuple[Callable[[], tuple[str, str]], tuple[float, float] | None]] = {
-    "seconds": (lambda: ("retry-after", "1"), (1, 2.5)),
-    "a fraction": (lambda: ("retry-after", "0.4"), (0.4, 1.5)),
-    "milliseconds": (lambda: ("retry-after-ms", "300"), (0.3, 1.5)),
-    "zero": (lambda: ("retry-after", "0"), (0, 1)),
-    "a date": (lambda: ("retry-after", _date(2)), (0.9, 3.5)),
-    "a date that was": (lambda: ("retry-after", _date(-60)), (0, 1)),
-    "nonsense": (lambda: ("retry-after", "soon"), (0, 2)),
-    "negative": (lambda: ("retry-after", "-5"), (0, 2)),
-    "too long": (lambda: ("retry-after", "100000"), None),
-    "a date far away": (lambda: ("retry-after", _date(86400)), None),
-    "no number any more": (lambda: ("retry-after", "9" * 400), (0, 2)),
-}
-
-
-def obeyed(form: str, kind: type[OpenAIChat] | None = None) -> str:
-    make, bounds = FORMS[form]
-    header = make()
-    with ModelServer().fails(429, headers=[header]).then.says("Good") as server:
-        asyncio.run(hear_all(a_provider(server, kind, QUICK), range(1)))
-        times = [asked.at for asked in server.requests]
-    if bounds is None:
-        return "" if len(times) == 1 else f"{len(times)} requests"
-    if len(times) != 2:
-        return f"{len(times)} requests"
-    least, most = bounds
-    return "" if least <= times[1] - times[0] <= most else f"asked again after {times[1] - times[0]:.2f} s"
-
-
-@promise(
-    "P14",
-    "Retries only before the first content",
-    "Retry-After in all its forms is obeyed",
-    quick=len(FORMS),
-    full=10 * len(FORMS),
-    planted=lambda: at_once(lambda form: obeyed(form, Eager), ["too long"]),
-)
-def p14_obeyed(count: int) -> Outcome:
-    return at_once(obeyed, [list(FORMS)[number % len(FORMS)] for number in range(count)], 6)
-
-
-def gated(count: int, kind: type[OpenAIChat] | None = None, shut: float = 0.5) -> Outcome:
-    """So many agents of one key at a server that has too much: those that begin, then as many that come while it asks to wait."""
-    begun: list[float] = []
-
-    def choose(asked: Asked) -> Reply:
-        begun.append(asked.at)
-        if asked.at < begun[0] + shut:
-            return Reply([b"{}"], 429, (("retry-after", str(shut)),), framing="length")
-        return Reply([SAID, _event({}, "stop"), DONE])
-
-    async def all_of_them() -> list[Heard]:
-        providers = [a_provider(server, kind, QUICK) for _ in range(count)]
-        first = [asyncio.create_task(hear(provider, "x")) for provider in providers[: count // 2]]
-        await asyncio.sleep(shut * 0.6)  # they come while the gate is shut
-        try:
-            return await asyncio.gather(*first, *(hear(provider, "x") for provider in providers[count // 2 :]))
-        finally:
-            for provider in providers:
-                await provider.aclose()
-
-    with ModelServer().decides(choose) as server:
-        heard = asyncio.run(all_of_them())
-    times = sorted(at - begun[0] for at in begun)
-    again = [at for at in times if at > shut * 0.5]
-    failures = [f"an agent heard {one}" for one in heard if one.fault]
-    if len(times) > count + count // 2:
-        failures.append(f"{len(times)} requests of {count} agents")
-    if early := [at for at in again if at < shut * 0.98]:
-        failures.append(f"{len(early)} asked while they should wait")
-    if again[-1] - again[0] < count * 0.004:
-        failures.append(f"all asked again within {again[-1] - again[0]:.3f} s")
-    return Outcome(count, failures)
-
-
-@promise(
-    "P14",
-    "Retries only before the first content",
-    "one gate for all agents of a key: they wait together and come back spread out",
-    quick=50,
-    full=500,
-    planted=lambda: gated(50, Alone),
-)
-def p14_gated(count: int) -> Outcome:
-    return gated(count)
-
-
-def ran(case: str, bug: str = "") -> str:
-    """A tool runs, then the question that tells its result goes wrong: how often did it run, and how often was the server asked?"""
-    fault, allowed = (FIRST[case][0], FIRST[case][1] + 1)
-    call = _event({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "count", "arguments": "{}"}}]}, "tool_calls")
-    good = Reply([_event({"content": "Good"}), _event({}, "stop"), DONE])
-    with new_home() as home, ModelServer().replies(Reply([call, DONE])).then.replies(fault).then.replies(good) as server:
-        (home.work / "mine.py").write_text(
-            'def count() -> str:\n    """Counts."""\n    open("ran", "a").write("x")\n    return "ok"\n'
-        )
-        done = ask(home, "--tool", "mine.py:count", "hi", server=server, bug=bug)
-        if (runs := (home.work / "ran").read_text()) != "x":
-            return f"the tool ran {len(runs)} times"
-        if len(server.requests) != allowed:
-            return f"{len(server.requests)} requests, not {allowed}: {done.err[-200:]}"
-        return "" if (done.code == 0) == (done.out == b"Good\n") else f"exit code {done.code}, {done.out!r}"
-
-
-@promise(
-    "P14",
-    "Retries only before the first content",
-    "a fault after a tool has run: it does not run again",
-    quick=3,
-    full=10 * len(FIRST),
-    planted=lambda: at_once(lambda case: ran(case, "turns twice"), ["cut after text"]),
-)
-def p14_ran(count: int) -> Outcome:
-    return at_once(ran, [list(FIRST)[number * 5 % len(FIRST)] for number in range(count)])
-
-
-# P15
-
-MIB = 1 << 20
-MOST = 200  # MiB
-
-
-class Heavy(NamedTuple):
-    """What a server (or a tool) pours out, and how `ask` ends then."""
-
-    what: str
-    code: int
-
-
-HEAVY = (
-    Heavy("a line without an end", 69),
-    Heavy("an event of 100 MiB", 69),
-    Heavy("comments", 69),
-    Heavy("pings", 75),
-    Heavy("text", 69),
-    Heavy("wide text", 69),
-    Heavy("thinking", 69),
-    Heavy("arguments", 69),
-    Heavy("many calls", 69),
-    Heavy("small words", 69),
-    Heavy("a gzip bomb of text", 69),
-    Heavy("a gzip bomb of nothing", 69),
-    Heavy("a document", 69),
-    Heavy("an error", 69),
-    Heavy("a head", 69),
-    Heavy("a chunk size", 69),
-    Heavy("a tool", 0),
-    Heavy("a tool that reports", 0),
-)
-TOOL = """
-def big() -> str:
-    \"\"\"Says a lot.\"\"\"
-    return "x" * (SIZE << 20)
-
-async def reports() -> str:
-    \"\"\"Reports a lot.\"\"\"
-    for _ in range(SIZE):
-        yield "x" * (1 << 20)
-"""
-
-
-def _bombed(piece: bytes, size: int) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    return b"".join(packer.compress(piece) for _ in range(size)) + packer.flush()
-
-
-def pour(what: str, size: int) -> Reply:
-    """The reply; `size` in MiB is as much as there is of it."""
-    word = _event({"content": "x" * 1000})
-    big = word * (MIB // len(word))
-
-    def endless(piece: bytes, head: bytes = b"") -> Reply:
-        return Reply([head or piece, *[piece] * (size * MIB // len(piece))], framing="close")
-
-    match what:
-        case "a line without an end":
-            return endless(b"x" * MIB, b"data: ")
-        case "an event of 100 MiB":
-            return Reply([b'data: {"choices": [{"delta": {"content": "', *[b"x" * MIB] * 100, b'"}}]}\n\n', DONE], framing="close")
-        case "comments":
-            return endless(b": a comment\n" * 90_000)
-        case "pings":
-            return Reply([], stall="after headers", ping=0.01)
-        case "text":
-            return endless(big)
-        case "wide text":  # in memory, one such letter makes four bytes of every other one
-            return endless(big, _event({"content": "🌍"}))
-        case "small words":
-            return endless(_event({"content": "a "}) * 10_000)
-        case "thinking":
-            return endless(_event({"reasoning_content": "x" * 1000}) * 1000)
-        case "arguments":
-            call = {"index": 0, "id": "a", "function": {"name": "big", "arguments": "x" * 1000}}
-            return endless(_event({"tool_calls": [call]}) * 1000)
-        case "many calls":
-            calls = [{"index": n, "id": f"c{n}", "function": {"name": "big", "arguments": "{}"}} for n in range(400_000)]
-            return Reply([_event({"tool_calls": calls[n : n + 100]}) for n in range(0, 400_000, 100)], framing="close")
-        case "a gzip bomb of text":
-            headers = (("content-type", "text/event-stream"), ("content-encoding", "gzip"))
-            return Reply([_bombed(big, size)], 200, headers, framing="close")
-        case "a gzip bomb of nothing":
-            return Reply([_bombed(b"\n" * MIB, size)], 200, (("content-encoding", "gzip"),), framing="close")
-        case "a document":
-            return endless(b"x" * MIB, b'{"choices": [{"message": {"content": "')
-        case "an error":
-            return Reply([b"x" * MIB] * size, 500, framing="close")
-        case "a head":
-            return Reply([b"x-more: " + b"x" * 1000 + b"\r\n"] * (size * 1000), head=b"HTTP/1.1 200 OK\r\n", framing="close")
-        case "a chunk size":
-            return Reply([b"0" * MIB] * size, head=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", framing="close")
-    name = "big" if what == "a tool" else "reports"
-    return Reply(
-        [_event({"tool_calls": [{"index": 0, "id": "a", "function": {"name": name, "arguments": "{}"}}]}, "tool_calls"), DONE]
-    )
-
-
-def heavy(case: Heavy, size: int, bug: str = "") -> str:
-    with new_home() as home, ModelServer().replies(pour(case.what, size)).then.says("ok") as server:
-        (home.work / "mine.py").write_text(TOOL.replace("SIZE", str(min(size, 64))))
-        tools = ["--tool", "mine.py:big", "--tool", "mine.py:reports"]
-        code, peak, err = _measured(home, [*tools, "--idle-timeout", "1", "hi"], server, bug)
-        if peak > MOST:
-            return f"{peak:.0f} MiB"
-        if code != case.code:
-            return f"exit code {code}: {err[-300:]}"
-        if case.what == "a tool":
-            return _spilt(home, min(size, 64) * MIB)
-        return left(home) or ("a traceback" if "Traceback" in err else "")
-
-
-def _measured(home: Home, words: list[str], server: ModelServer, bug: str) -> tuple[int, float, str]:
-    """Run `ask`: its exit code, the most memory it ever had in MiB, what it said on stderr."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = subprocess.Popen(
-            [*program(bug), "ask", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            env=home.environment(server, **ONCE),
-            cwd=home.work,
-        )
-        peak, end = 0.0, monotonic() + 120
-        while child.poll() is None and monotonic() < end:
-            with suppress(OSError, IndexError):  # it is over
-                peak = max(peak, int(Path(f"/proc/{child.pid}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024)
-            sleep(0.005)  # the figure only grows; what comes in the last instant is missed
-        child.kill()
-        code = child.wait()
-        err.seek(0)
-        return code, peak, err.read().decode(errors="replace")
-
-
-def _spilt(home: Home, size: int) -> str:
-    """What is wrong with what is kept of a big output."""
-    result = home.threads()[0].messages[2].results[0].content
-    kept, _, note = result.partition("\n[cut here")
-    if len(kept) != MIB:
-        return f"{len(kept)} characters were kept"
-    files = [path for path in (home.path / "home").rglob("*.txt") if str(path) in note]
-    return "" if files and files[0].stat().st_size == size else f"the rest is not in a file that is named: {note}"
-
-
-@promise(
-    "P15",
-    "Memory stays under 200 MB",
-    "servers and tools that pour out without an end: the most memory of `ask`, and how it ends",
-    quick=5,
-    full=len(HEAVY),
-    planted=lambda: at_once(lambda case: heavy(case, 64, "fills the memory"), [Heavy("text", 69)]),
-)
-def p15_heavy(count: int) -> Outcome:
-    """The quick count takes a few of them, and less of each."""
-    if not Path("/proc/self/status").exists():
-        return Outcome(0, [], "/proc")
-    cases = (
-        [HEAVY[number] for number in (0, 2, 5, 10, 16)]
-        if count < len(HEAVY)
-        else [HEAVY[number % len(HEAVY)] for number in range(count)]
-    )
-    return at_once(lambda case: heavy(case, 64 if count < len(HEAVY) else 1024), cases, 2)
-
-
-# P16
-
-
-class Fault(NamedTuple):
-    """A fault, and what `ask` makes of it: its exit code, and what of the answer is on stdout."""
-
-    name: str
-    reply: Reply
-    code: int
-    out: str = ""
-    words: tuple[str, ...] = ()
-
-
-def _status(status: int, code: int, body: bytes = b'{"error": {"message": "no"}}', *headers: tuple[str, str]) -> Fault:
-    return Fault(f"status {status} {body[:12]!r} {headers}", Reply([body], status, headers, framing="length"), code)
-
-
-HALF, END = _event({"content": "Half "}), _event({}, "stop")
-CALL = _event({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "fails", "arguments": "{}"}}]}, "tool_calls")
-FAULTS = (
-    Fault("none", Reply([HALF, END, DONE]), 0, "Half "),
-    Fault("nothing said", Reply([END, DONE]), 0),
-    Fault("a newline of its own", Reply([_event({"content": "a\n\n"}), END]), 0, "a\n\n"),
-    Fault("thinking", Reply([_event({"reasoning_content": "Hm."}), HALF, END]), 0, "Half "),
-    Fault("cut", Reply([HALF], framing="close"), 75, "Half "),
-    Fault("cut at once", Reply([], framing="close"), 75),
-    Fault("reset", Reply([HALF, HALF, HALF], cut=len(HALF) + 8, reset=True), 75, "Half "),
-    Fault("reset at once", Reply(reset=True), 75),
-    Fault("length", Reply([HALF, _event({}, "length")]), 1, "Half "),
-    Fault("refused", Reply([HALF, _event({}, "content_filter")]), 1, "Half "),
-    Fault("error event", Reply([HALF, sse({"error": {"message": "no", "code": "server_error"}})]), 69, "Half "),
-    Fault("overloaded event", Reply([HALF, OVERLOADED]), 75, "Half "),
-    Fault("stall", Reply([HALF, END, HALF, HALF], stall="mid-stream"), 75, "Half ", ("--idle-timeout", "0.2")),
-    Fault("time", Reply([HALF, END, HALF, HALF], stall="mid-stream"), 124, "Half ", ("--timeout", "0.3")),
-    Fault("HTML", Reply([b"<!doctype html><p>hi"], headers=(("content-type", "text/html"),)), 69),
-    Fault("HTML unsaid", Reply([b"<html>hi"]), 69),
-    Fault("not JSON", Reply([b"data: {nonsense\n\n", END]), 69),
-    Fault(
-        "a JSON document",
-        Reply([b'{"choices": [{"message": {"content": "Half "}, "finish_reason": "stop"}]}'], framing="length"),
-        0,
-        "Half ",
-    ),
-    Fault("a number", Reply([b"42"], framing="length"), 69),
-    Fault("no HTTP", Reply([b"hello there\n"], head=b"", framing="close"), 69),
-    Fault("unknown events", Reply([sse("x", event="what"), b"foo: bar\n\n", HALF, END]), 0, "Half "),
-    Fault("finish twice", Reply([HALF, END, END, DONE, DONE]), 0, "Half "),
-    Fault("bad gzip", Reply([b"hello"], headers=(("content-encoding", "gzip"),), framing="length"), 69),
-    Fault("unknown compression", Reply([b"hello"], headers=(("content-encoding", "br"),), framing="length"), 69),
-    Fault("redirect", Reply([], 307, (("location", "http://127.0.0.1:1/"),), framing="length"), 69),
-    Fault("a tool fails", Reply([CALL]), 0, "It failed."),
-    Fault("a tool asks", Reply([CALL.replace(b"fails", b"risky")]), 77, "It failed."),
-    Fault("no such tool", Reply([CALL.replace(b"fails", b"other")]), 0, "It failed."),
-    Fault("arguments are not JSON", Reply([CALL.replace(b'"{}"', b'"{"')]), 0, "It failed."),
-    Fault("too many steps", Reply([CALL]), 1, "", ("--max-steps", "1")),
-    Fault("usage", Reply(), 2, "", ("--nonsense",)),
-    Fault("no such thread", Reply(), 2, "", ("-t", "zzzzzzzz")),
-    Fault("no such model", Reply(), 78, "", ("-m", "nobody/x")),
-    Fault("no such file", Reply(), 2, "", ("-f", "none")),
-    *(_status(status, 69) for status in (400, 401, 402, 403, 404, 408, 409, 413, 418, 422, 500, 502, 504)),
-    *(_status(status, 75) for status in (429, 503, 529)),
-    _status(429, 75, b"", ("retry-after", "1000000")),
-    _status(500, 69, b"<html>oops"),
-    _status(500, 69, b"\xff\xfe\x00"),
-    _status(101, 69, b""),
-    _status(204, 75, b""),
-    _status(300, 69, b""),
-    _status(999, 69, b"[[[[[[" * 1000),
-)
-MINE = """
-from agentcli import tool
-
-def fails() -> str:
-    \"\"\"Fails.\"\"\"
-    raise RuntimeError("no")
-
-@tool(asks=True)
-def risky() -> str:
-    \"\"\"Asks.\"\"\"
-"""
-
-
-def faults(fault: Fault, bug: str = "") -> str:
-    with (
-        new_home() as home,
-        ModelServer().replies(fault.reply).then.replies(Reply([_event({"content": "It failed."}), END])) as server,
-    ):
-        (home.work / "mine.py").write_text(MINE)
-        tools = ("--tool", "mine.py:fails", "--tool", "mine.py:risky")
-        done = ask(home, *tools, *fault.words, "hi", server=server, bug=bug, more=ONCE)
-        if done.code != fault.code:
-            return f"exit code {done.code}: {done.err[-300:]}"
-        if done.out.decode() != fault.out + ("\n" if fault.out and not fault.out.endswith("\n") else ""):
-            return f"stdout is {done.out!r}"
-        if "Traceback" in done.err:
-            return f"a traceback: {done.err[-300:]}"
-        if ("error: " in done.err) != (done.code != 0):
-            return f"exit code {done.code}, and on stderr: {done.err[-300:]!r}"
-        return left(home)
-
-
-@promise(
-    "P16",
-    "`ask`: the answer alone on stdout, the exit codes of the contract, no traceback",
-    "a table of faults of servers, tools and usage",
-    quick=16,
-    full=5 * len(FAULTS),
-    planted=lambda: at_once(lambda fault: faults(fault, "talks on stdout"), FAULTS[:1]),
-)
-def p16_faults(count: int) -> Outcome:
-    return at_once(faults, [FAULTS[number * 8 % len(FAULTS)] for number in range(count)])
