@@ -281,8 +281,8 @@ def p8_stops(count: int) -> Outcome:
     return stops(count)
 
 
-def asks_stopped(count: int, bug: str = "") -> Outcome:
-    """`ask`, stopped at a random moment after its first."""
+def asks_stopped(count: int, bug: str = "", within: tuple[float, float] = (0, 0.4)) -> Outcome:
+    """`ask`, stopped at a random moment after its first, `within` so many seconds."""
     chance = random.Random(count)
 
     def one(case: tuple[str, float]) -> str:
@@ -296,7 +296,7 @@ def asks_stopped(count: int, bug: str = "") -> Outcome:
             return left(home)
 
     kinds = ("stream", "before-headers", "slow_async", "slow_sync", "half")
-    return at_once(one, [(kinds[number % len(kinds)], chance.uniform(0, 0.4)) for number in range(count)], 2)
+    return at_once(one, [(kinds[number % len(kinds)], chance.uniform(*within)) for number in range(count)], 2)
 
 
 @promise(
@@ -305,7 +305,7 @@ def asks_stopped(count: int, bug: str = "") -> Outcome:
     "`ask` stopped at a random moment: 130, thread kept and whole",
     quick=6,
     full=300,
-    planted=lambda: asks_stopped(3, "waits"),
+    planted=lambda: asks_stopped(3, "takes a stop for an end", (1, 1.5)),  # in the turn, where that bug is
 )
 def p8_asks(count: int) -> Outcome:
     return asks_stopped(count)

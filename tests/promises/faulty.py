@@ -21,6 +21,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 import typer
+from msgspec.structs import replace
 
 from agentcli import assemble
 from agentcli.cli import start
@@ -88,6 +89,18 @@ class Forgetful(Session):
             raise
 
 
+class Deaf(Session):
+    """Takes having been stopped for having ended."""
+
+    async def turn(self, *asked: Any, **more: Any) -> TurnEnded:
+        try:
+            return await super().turn(*asked, **more)
+        except asyncio.CancelledError:
+            assert self.ended
+            self.ended = replace(self.ended, stop="done", error=None)
+            return self.ended
+
+
 class Patient(Session):
     """Waits for its turn to clean up, whoever says that it should not."""
 
@@ -121,7 +134,7 @@ class Twice(Session):
         return await super().turn(message, *rest, **more) if ended.error else ended
 
 
-_SESSIONS = {"turns twice": Twice, "forgets": Forgetful, "waits": Patient, "notes the key": Noted}
+_SESSIONS = {"takes a stop for an end": Deaf, "turns twice": Twice, "forgets": Forgetful, "waits": Patient, "notes the key": Noted}
 
 
 def plant(session: Session, bug: str) -> Session:
