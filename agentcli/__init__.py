@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from agentcli.assemble import agent
     from agentcli.core.agent import Agent, Invokable, Options, ResponseItem
     from agentcli.core.event import (
+        Compacted,
         Event,
         MessageAdded,
+        NotCompacted,
         ReasoningDelta,
         Retrying,
+        Switched,
         TextDelta,
         ToolFinished,
         ToolProgress,
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
         assistant,
         user,
     )
-    from agentcli.core.provider import Provider, ProviderError, Request
+    from agentcli.core.provider import Model, Provider, ProviderError, Request
     from agentcli.core.stream import collect, merge
     from agentcli.core.thread import Thread
     from agentcli.core.tool import Tool, tool
@@ -48,10 +51,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Agent",
     "Blob",
+    "Compacted",
     "Event",
     "Invokable",
     "Message",
     "MessageAdded",
+    "Model",
+    "NotCompacted",
     "Options",
     "Provider",
     "ProviderError",
@@ -60,6 +66,7 @@ __all__ = [
     "Request",
     "ResponseItem",
     "Retrying",
+    "Switched",
     "Text",
     "TextDelta",
     "Thread",

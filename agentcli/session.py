@@ -12,7 +12,7 @@ at once, and every later turn and `close()` try again. But a tool is not started
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Protocol, TypeAlias
 
@@ -100,6 +100,14 @@ class Session:
 
         `instead_of` are messages that were taken from the end of the thread: they come back unless there is an answer.
         """
+        options = replace(self.options, approve=self._stopping_the_clock(approve)) if approve else self.options
+        return await self._carry_out(self.agent.stream(message, self.thread, options), show, instead_of)
+
+    async def compact(self, show: Show, instructions: str = "") -> TurnEnded:
+        """Have what is older summarised for sending, as a turn. UserError if there is nothing to leave out."""
+        return await self._carry_out(self.agent.compact(self.thread, instructions, self.options), show, ())
+
+    async def _carry_out(self, turn: AsyncGenerator[Event, None], show: Show, instead_of: Sequence[Message]) -> TurnEnded:
         self.ended = self.error = None
         self.thread.model = self.agent.full_model
         self.open()
@@ -111,7 +119,7 @@ class Session:
         flushing = asyncio.create_task(self._flush())
         try:
             async with asyncio.timeout(self.timeout or None) as self._clock:
-                ended = await self._pull(message, show, approve, tally, instead_of)
+                ended = await self._pull(turn, show, tally, instead_of)
                 stop, failure = ended.stop, _SHORTFALLS.get(ended.stop)
         except TimeoutError:
             stop = "timed_out"
@@ -132,7 +140,7 @@ class Session:
             self.thread.mark(stop, before)
             if len(self.thread.messages) == before:
                 self.thread.messages.extend(instead_of)
-            self.ended = replace(tally.ended(stop, failure), model=self.agent.full_model)
+            self.ended = replace(tally.ended(stop, failure), model=tally.model or self.agent.full_model)
             self._record(self.ended)
             self._commit()
             show(self.ended)
@@ -169,12 +177,9 @@ class Session:
         if self._hold and self._writer is None:
             self._writer = self._hold(self.thread)
 
-    async def _pull(
-        self, message: str | Message | None, show: Show, approve: Approve | None, tally: Tally, instead_of: Sequence[Message]
-    ) -> TurnEnded:
-        options = replace(self.options, approve=self._stopping_the_clock(approve)) if approve else self.options
+    async def _pull(self, turn: AsyncGenerator[Event, None], show: Show, tally: Tally, instead_of: Sequence[Message]) -> TurnEnded:
         self._begin(instead_of)
-        async with aclosing(self.agent.stream(message, self.thread, options)) as events:
+        async with aclosing(turn) as events:
             async for event in events:
                 if isinstance(event, TurnEnded) and event.source == self.agent.name:
                     return event

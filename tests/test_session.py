@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentcli.core.agent import Options
+from agentcli.core.agent import Agent, Options
 from agentcli.core.event import Event, MessageAdded, TextDelta, ToolStarted, TurnEnded
 from agentcli.core.message import Message, ToolCall, Usage
 from agentcli.core.provider import ProviderError
@@ -16,7 +16,8 @@ from agentcli.core.thread import Thread
 from agentcli.core.tool import Tool, tool
 from agentcli.errors import Exit, UserError
 from agentcli.session import Session, exit_code
-from tests.core.fake import agent_of, calls, says
+from tests.core.fake import ScriptedProvider, agent_of, calls, says
+from tests.core.test_compact import conversation
 
 
 class Notebook:
@@ -87,7 +88,7 @@ def test_the_end_of_a_turn_has_the_answer_and_its_figures() -> None:
     held = Held(says("Hel", "lo", usage=Usage(12, 40)))
     ended = held.turn()
     assert (ended.text, ended.stop, ended.model, ended.error) == ("Hello", "done", "fake/model", None)
-    assert ended.usage == {"input": 12, "output": 40, "cached": 0, "reasoning": 0}
+    assert ended.usage == {"input": 12, "output": 40, "cached": 0, "reasoning": 0, "cache_write": 0, "total": 52}
     assert ended.first_token_seconds is not None
     assert ended.first_token_seconds <= ended.seconds
     assert exit_code(held.session) == Exit.OK
@@ -240,3 +241,79 @@ def test_messages_added_are_the_threads() -> None:
     show: Callable[[Event], None] = lambda event: seen.append(event.message) if isinstance(event, MessageAdded) else None  # noqa: E731
     asyncio.run(held.session.turn("hi", show))
     assert seen == held.session.thread.messages
+
+
+SUMMARY = says("They asked questions.", usage=Usage(900, 10))
+
+
+def test_compacting_is_written_down_shown_and_saved_like_a_turn() -> None:
+    held = Held(SUMMARY)
+    held.session.thread = conversation(turns=10)
+    ended = asyncio.run(held.session.compact(held.show, "briefly"))
+    assert held.log == [
+        "begin",
+        *["record Waiting", "show Waiting"],
+        *["record Compacted", "show Compacted"],
+        *["record TurnEnded", "commit", "show TurnEnded"],
+    ]
+    assert (ended.stop, ended.text, ended.usage["total"]) == ("done", "", 910)
+    assert "briefly" in held.provider.requests[0].messages[0].text
+    assert len(held.session.thread.standing) == 1
+
+
+def test_with_nothing_to_leave_out_nothing_is_begun_or_saved() -> None:
+    held = Held(SUMMARY)
+    with pytest.raises(UserError, match="nothing to leave out"):
+        asyncio.run(held.session.compact(held.show))
+    assert held.log == []
+
+
+def test_compacting_that_fails_or_is_stopped_leaves_the_thread_as_it_was() -> None:
+    async def main(held: Held) -> None:
+        task = asyncio.create_task(held.session.compact(held.show))
+        await held.provider.arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    failing = Held([ProviderError("overloaded", "busy")])
+    stopped = Held([asyncio.Event()])
+    for held in (failing, stopped):
+        held.session.thread = conversation(turns=10)
+    assert asyncio.run(failing.session.compact(failing.show)).stop == "failed"
+    asyncio.run(main(stopped))
+    for held, code in ((failing, Exit.TRY_LATER), (stopped, Exit.INTERRUPTED)):
+        assert exit_code(held.session) == code
+        assert held.log[-2:] == ["commit", "show TurnEnded"]
+        assert held.session.thread.standing == []
+        assert len(held.session.thread.messages) == 20
+
+
+def test_the_end_of_a_turn_names_the_model_that_answered_and_the_thread_the_one_that_was_meant() -> None:
+    async def stopped(session: Session) -> None:
+        task = asyncio.create_task(session.turn("again", lambda event: None))
+        await other.arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    other = ScriptedProvider(says("ok"), [*says("half")[:-1], asyncio.Event()])
+    other.name = "other"
+    held = Held([ProviderError("overloaded", "busy")])
+    held.session.agent = Agent(held.provider, "model", fallback=[(other, "m")])
+    assert held.turn().model == "other/m"
+    assert held.session.thread.model == "fake/model"
+    asyncio.run(stopped(held.session))
+    assert held.session.ended
+    assert (held.session.ended.model, held.session.ended.stop) == ("other/m", "interrupted")
+    assert [message.model for message in held.session.thread.messages] == [None, "other/m", None, "other/m"]
+
+
+def test_asking_again_keeps_what_was_compacted() -> None:
+    held = Held(SUMMARY, says("new"))
+    held.session.thread = conversation(turns=10)
+    asyncio.run(held.session.compact(held.show))
+    asyncio.run(held.session.again(held.show))
+    assert len(held.session.thread.standing) == 1
+    assert held.session.thread.messages[-1].text == "new"
+    assert len(held.provider.requests[1].messages) < 10

@@ -18,36 +18,24 @@ Cancelling a turn is cancelling the task that iterates it, or leaving the loop i
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
-from typing import Any, NamedTuple, Protocol, Self, TypeAlias
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, Self
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from agentcli.core.event import (
-    Event,
-    MessageAdded,
-    ReasoningDelta,
-    Retrying,
-    Tally,
-    TextDelta,
-    ToolFinished,
-    ToolStarted,
-    Waiting,
-)
-from agentcli.core.message import Message, Stop, ToolCall, ToolResult, user
-from agentcli.core.provider import Draft, Provider, ProviderError, ReasoningChunk, Request, TextChunk
-from agentcli.core.stream import merge
-from agentcli.core.thread import Thread, sendable
-from agentcli.core.tool import TIMEOUT, Spill, Tool, arguments_of, call, told
+from agentcli.core.calls import Approve, Calls
+from agentcli.core.event import Event, MessageAdded
+from agentcli.core.message import Message, Stop, user
+from agentcli.core.provider import Model, Provider
+from agentcli.core.thread import Thread
+from agentcli.core.tool import TIMEOUT, Spill, Tool
+from agentcli.core.turn import Turn
 
 __all__ = ["MAX_STEPS", "Agent", "Approve", "Invokable", "Options", "ResponseItem"]
 
 MAX_STEPS = 50  # answers of the model in one turn
-
-# May this call run? True: yes. False: no. A text: no, and these words are for the model.
-Approve: TypeAlias = Callable[[ToolCall, Tool], Awaitable[bool | str]]
 
 
 class ResponseItem(NamedTuple):
@@ -68,6 +56,7 @@ class Options(Struct, frozen=True, kw_only=True):
     tool_timeout: float | None = TIMEOUT
     spill: Spill | None = None
     schema: dict[str, Any] | None = None  # ask for JSON that fits; checking the answer is the caller's part
+    fallback: tuple[Model, ...] | None = None  # in place of the agent's own
 
 
 class Invokable(Protocol):
@@ -93,7 +82,12 @@ class Invokable(Protocol):
 
 
 class Agent(Invokable):
-    """A model with instructions and tools."""
+    """A model with instructions and tools.
+
+    `window` is how many tokens the model holds, or what finds out when it is needed; of an unknown one the server's word is taken.
+    `fallback` are models to ask, in this order, when the model is overloaded or out of reach: `Model`s, or pairs of a provider and a
+    name.
+    """
 
     def __init__(
         self,
@@ -105,6 +99,8 @@ class Agent(Invokable):
         tools: tuple[Tool, ...] | list[Tool] = (),
         settings: dict[str, Any] | None = None,
         max_steps: int = MAX_STEPS,
+        window: int | Callable[[], int | None] | None = None,
+        fallback: Iterable[Model | tuple[Provider, str]] = (),
     ) -> None:
         self.provider = provider
         self.model = model
@@ -113,15 +109,24 @@ class Agent(Invokable):
         self.tools = tuple(tools)
         self.settings = settings or {}
         self.max_steps = max_steps
+        self._window = window
+        self.fallback = tuple(Model(*one) for one in fallback)
 
     @property
     def full_model(self) -> str:
         """The model as it is named everywhere: `openai/gpt-5.4`."""
         return f"{self.provider.name}/{self.model}"
 
+    @cached_property
+    def window(self) -> int | None:
+        """How many tokens the model holds."""
+        return self._window() if callable(self._window) else self._window
+
     async def aclose(self) -> None:
-        """Close the provider's connections."""
-        await self.provider.aclose()
+        """Close the providers' connections."""
+        async with AsyncExitStack() as stack:
+            for one in {id(one): one for one in (self.provider, *(model.provider for model in self.fallback))}.values():
+                stack.push_async_callback(one.aclose)
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,7 +139,7 @@ class Agent(Invokable):
     ) -> AsyncGenerator[Event, None]:
         thread = Thread() if thread is None else thread
         with thread.held():
-            turn = _Turn(self, thread, options)
+            turn = self._turn(thread, options)
             try:
                 thread.settle()
                 if message is not None:
@@ -166,121 +171,32 @@ class Agent(Invokable):
                 turn.keep("interrupted")
                 raise
 
+    def compact(self, thread: Thread, instructions: str = "", options: Options = Options()) -> AsyncGenerator[Event, None]:
+        """A turn in which a summary of what is older is written, as the instructions want it: from then on less of the thread is sent.
 
-class _Turn:
-    """The state of one turn: what has been said so far and which calls have begun or have their result."""
+        UserError, at once, if there is nothing to leave out.
+        """
+        turn = self._turn(thread, options)
+        turn.learn_window()
+        turn.room.wanted(turn.model)
+        return self._compact(turn, instructions)
 
-    def __init__(self, agent: Agent, thread: Thread, options: Options) -> None:
-        self.agent = agent
-        self.thread = thread
-        self.options = options
-        self.tally = Tally(agent.name, thread.id)
-        self.tools = {tool.name: tool for tool in (*agent.tools, *options.tools)}
-        self.draft = Draft()
-        self.begun: set[str] = set()
-        self.done: dict[str, ToolResult] = {}
+    async def _compact(self, turn: Turn, instructions: str) -> AsyncGenerator[Event, None]:
+        with turn.thread.held():
+            turn.thread.settle()
+            async with aclosing(turn.compact(instructions)) as events:
+                async for event in events:
+                    yield event
+            yield turn.tally.ended("done")
 
-    def seen(self, event: Event) -> Event:
-        """The event as this turn's: signed, and counted."""
-        if not event.source:
-            event = replace(event, source=self.agent.name, thread=self.thread.id)
-        self.tally.add(event)
-        return event
-
-    async def answer(self) -> AsyncGenerator[Event, None]:
-        """Ask the model once and add its answer to the thread."""
-        agent, thread, options = self.agent, self.thread, self.options
-        source, place, tally = agent.name, thread.id, self.tally
-        request = Request(
-            model=agent.model,
-            messages=sendable(thread.messages),
-            instructions="\n\n".join(filter(None, (agent.instructions, options.instructions))),
-            tools=tuple(tool.spec for tool in self.tools.values()),
-            settings={**agent.settings, **options.settings},
+    def _turn(self, thread: Thread, options: Options) -> Turn:
+        return Turn(
+            thread,
+            (Model(self.provider, self.model), *(self.fallback if options.fallback is None else options.fallback)),
+            lambda: self.window,
+            name=self.name,
+            instructions="\n\n".join(filter(None, (self.instructions, options.instructions))),
+            calls=Calls((*self.tools, *options.tools), approve=options.approve, timeout=options.tool_timeout, spill=options.spill),
+            settings={**self.settings, **options.settings},
             schema=options.schema,
         )
-        draft = self.draft = Draft()
-        async with aclosing(agent.provider.stream(request)) as chunks:
-            async for chunk in chunks:
-                draft.add(chunk)
-                if type(chunk) is TextChunk:
-                    event: Event = TextDelta(source, place, chunk.text)
-                elif type(chunk) is ReasoningChunk:
-                    if not chunk.text:
-                        continue
-                    event = ReasoningDelta(source, place, chunk.text)
-                elif isinstance(chunk, Waiting | Retrying):
-                    event = replace(chunk, source=source, thread=place)
-                else:
-                    continue
-                tally.add(event)
-                yield event
-        if draft.stop is None:
-            raise ProviderError("cut", "the answer was cut off", hint="Ask again, or go on from what there is.")
-        message = draft.message(author=agent.name, model=agent.full_model)
-        draft = self.draft = Draft()
-        thread.append(message)
-        yield self.seen(MessageAdded(message=message))
-
-    async def run(self, calls: tuple[ToolCall, ...]) -> AsyncGenerator[Event, None]:
-        """Announce the calls, ask where that is needed, run the allowed ones side by side, add the results in order."""
-        for one in calls:
-            yield self.seen(ToolStarted(call_id=one.id, name=one.name, arguments=one.arguments))
-        allowed: list[tuple[Tool, ToolCall]] = []
-        for one in calls:
-            refused = await self._refused(one)
-            if refused is None:
-                allowed.append((self.tools[one.name], one))
-            else:
-                self._note(refused)
-                yield self.seen(refused)
-        self.begun.update(one.id for _, one in allowed)
-        options = self.options
-        running = [self._noted(call(tool, one, timeout=options.tool_timeout, spill=options.spill)) for tool, one in allowed]
-        async with aclosing(merge(*running)) as events:
-            async for event in events:
-                yield self.seen(event)
-        results = Message(role="tool", parts=tuple(self.done[one.id] for one in calls))
-        self.thread.append(results)
-        self.begun, self.done = set(), {}  # the next answer's calls may have the same ids
-        yield self.seen(MessageAdded(message=results))
-
-    async def _refused(self, one: ToolCall) -> ToolFinished | None:
-        """Why the call is not run, or None if it may be."""
-        finished = ToolFinished(call_id=one.id, name=one.name, is_error=True)
-        tool = self.tools.get(one.name)
-        if tool is None:
-            known = ", ".join(sorted(self.tools)) or "none"
-            return replace(finished, content=f"There is no tool called {one.name!r}. The tools are: {known}.")
-        try:
-            arguments = arguments_of(one)
-            if tool.check:
-                tool.check(arguments)
-        except Exception as error:  # noqa: BLE001  (a check is the tool's own code)
-            return replace(finished, content=told(error))
-        if not tool.asks:
-            return None
-        if self.options.approve is None:
-            return replace(finished, content="This call was not allowed: there was nobody to ask.", denied=True)
-        answer = await self.options.approve(one, tool)
-        if answer is True:
-            return None
-        words = f" They said: {answer}" if answer else ""
-        return replace(finished, content=f"The user did not allow this call.{words}", denied=True)
-
-    async def _noted(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-        """Note a result when it is there, not when its event is read: a turn that is left in between keeps it."""
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, ToolFinished) and not event.source:  # not that of an agent inside the tool
-                    self._note(event)
-                yield event
-
-    def _note(self, event: ToolFinished) -> None:
-        self.done[event.call_id] = ToolResult(event.call_id, event.content, event.is_error)
-
-    def keep(self, stop: Stop) -> None:
-        """Leave the thread sendable and nothing lost. It runs while unwinding, so it neither awaits nor yields."""
-        if self.draft:
-            self.thread.append(self.draft.message(author=self.agent.name, model=self.agent.full_model, stop=stop))
-        self.thread.settle(self.done, self.begun)

@@ -10,22 +10,23 @@ be read strictly (torn, foreign, NaN, nested too deeply) is a `ValueError` that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
-from agentcli.core.message import Message, Part, Usage, new_id, speakable
+from agentcli.core.message import Message, Part, Usage, new_id, now, speakable
 
-__all__ = ["FORMAT", "Origin", "Unknown", "dump", "encode", "load"]
+__all__ = ["FORMAT", "Compaction", "Origin", "Unknown", "dump", "encode", "load"]
 
 FORMAT = 1
 
 Place: TypeAlias = tuple[str | int, ...]
 
-# Keys that this version does not know, by where they were: () is the document, then ("parent",), ("messages", <id>, <nth with it>),
-# and below that (…, "usage") and (…, "parts", <number>). By id, because a message may get others before it; counted, because nothing
-# keeps two messages of a foreign document from having one id.
+# Keys that this version does not know, by where they were: () is the document, then ("parent",), ("compactions", <through>, <nth>),
+# ("messages", <id>, <nth with it>), and below that (…, "usage") and (…, "parts", <number>). By id, because a message may get others
+# before it; counted, because nothing keeps two messages of a foreign document from having one id.
 Unknown: TypeAlias = dict[Place, dict[str, Any]]
 
 _Document = TypeVar("_Document", bound=Struct)
@@ -36,6 +37,24 @@ class Origin(Struct, frozen=True):
 
     thread: str
     message: str | None = None
+
+
+class Compaction(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a model gets in place of the first `count` messages, of which `through` is the last.
+
+    With a `summary`: that. Without one: the messages, but with their long tool results and their attachments shortened. It holds for
+    as long as the thread begins with these messages. `before` and `after` are tokens of the next request, estimated; `model` wrote the
+    summary, for `usage`.
+    """
+
+    through: str
+    count: int
+    at: datetime = field(default_factory=now)
+    summary: str = ""
+    model: str | None = None
+    usage: Usage | None = None
+    before: int = 0
+    after: int = 0
 
 
 def dump(value: Struct, unknown: Unknown) -> bytes:
@@ -88,6 +107,7 @@ def _speakable(value: Any) -> Any:
 _MESSAGE_KEYS = frozenset(Message.__struct_fields__)
 _USAGE_KEYS = frozenset(Usage.__struct_fields__)
 _ORIGIN_KEYS = frozenset(Origin.__struct_fields__)
+_COMPACTION_KEYS = frozenset(Compaction.__struct_fields__)
 _PART_KEYS: Mapping[object, frozenset[str]] = {
     part.__struct_config__.tag: frozenset(part.__struct_fields__) | {"type"} for part in Part.__args__
 }
@@ -98,12 +118,14 @@ def _places(document: dict[str, Any], keys: frozenset[str]) -> Iterator[tuple[Pl
     yield (), document, keys
     if isinstance(parent := document.get("parent"), dict):
         yield ("parent",), parent, _ORIGIN_KEYS
-    before: dict[str, int] = {}
+    for place, compaction in _named("compactions", "through", document):
+        yield place, compaction, _COMPACTION_KEYS
+        if isinstance(usage := compaction.get("usage"), dict):
+            yield (*place, "usage"), usage, _USAGE_KEYS
     for message in _objects(document.get("messages")):
-        name = str(message["id"] if "id" in message else message.setdefault("id", new_id()))
-        nth = before.get(name, 0)
-        before[name] = nth + 1
-        place = ("messages", name, nth)
+        if "id" not in message:
+            message["id"] = new_id()
+    for place, message in _named("messages", "id", document):
         yield place, message, _MESSAGE_KEYS
         if isinstance(usage := message.get("usage"), dict):
             yield (*place, "usage"), usage, _USAGE_KEYS
@@ -111,6 +133,16 @@ def _places(document: dict[str, Any], keys: frozenset[str]) -> Iterator[tuple[Pl
             kind = part.get("type")
             if isinstance(kind, str) and (known := _PART_KEYS.get(kind)):
                 yield (*place, "parts", number), part, known
+
+
+def _named(key: str, name: str, document: dict[str, Any]) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """The objects of a list, each with its place: what it is called, and which of those that are called so."""
+    before: dict[str, int] = {}
+    for one in _objects(document.get(key)):
+        called = str(one.get(name))
+        nth = before.get(called, 0)
+        before[called] = nth + 1
+        yield (key, called, nth), one
 
 
 def _objects(values: object) -> Iterator[dict[str, Any]]:

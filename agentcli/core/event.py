@@ -15,14 +15,18 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from agentcli.core.document import Compaction
 from agentcli.core.message import Message, Stop, ToolCall, Usage
 
 __all__ = [
+    "Compacted",
     "Event",
     "Failure",
     "MessageAdded",
+    "NotCompacted",
     "ReasoningDelta",
     "Retrying",
+    "Switched",
     "Tally",
     "TextDelta",
     "ToolFinished",
@@ -87,7 +91,7 @@ class MessageAdded(_Event, frozen=True, kw_only=True):
 
 
 class Waiting(_Event, frozen=True):
-    """What is being waited for now: `connecting` or `answering`."""
+    """What is being waited for now: `connecting`, `answering` or `compacting`."""
 
     what: str = ""
 
@@ -100,6 +104,27 @@ class Retrying(_Event, frozen=True):
     delay: float = 0.0
     reason: str = ""
     status: int | None = None
+
+
+class Switched(_Event, frozen=True):
+    """A model is overloaded or out of reach, and another one is asked, for the rest of the turn."""
+
+    model: str = ""
+    instead_of: str = ""
+    reason: str = ""
+    status: int | None = None
+
+
+class Compacted(_Event, frozen=True, kw_only=True):
+    """From now on less is sent of what was said: the conversation had become too long. The thread keeps all of it."""
+
+    compaction: Compaction
+
+
+class NotCompacted(_Event, frozen=True):
+    """The conversation is getting too long, and could not be summarised. The turn goes on with all of it."""
+
+    reason: str = ""
 
 
 class Failure(Struct, frozen=True):
@@ -128,7 +153,18 @@ class TurnEnded(_Event, frozen=True):
 
 
 Event: TypeAlias = (
-    TextDelta | ReasoningDelta | ToolStarted | ToolProgress | ToolFinished | MessageAdded | Waiting | Retrying | TurnEnded
+    TextDelta
+    | ReasoningDelta
+    | ToolStarted
+    | ToolProgress
+    | ToolFinished
+    | MessageAdded
+    | Waiting
+    | Retrying
+    | Switched
+    | Compacted
+    | NotCompacted
+    | TurnEnded
 )
 
 
@@ -164,6 +200,10 @@ class Tally:
                 self._usage += message.usage
             case Retrying():
                 self._retries += 1
+            case Switched(model=model, source=self.source):
+                self.model = model
+            case Compacted(compaction=compaction):
+                self._usage += compaction.usage or Usage(0, 0)
             case ToolFinished(denied=True, name=name):
                 self._denied.append(name)
 
@@ -182,6 +222,8 @@ class Tally:
                 "output": usage.output,
                 "cached": usage.cached,
                 "reasoning": usage.reasoning,
+                "cache_write": usage.cache_write,
+                "total": usage.total,
             },
             seconds=round(monotonic() - self._began, 4),
             first_token_seconds=self._first,

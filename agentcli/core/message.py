@@ -107,20 +107,36 @@ Part: TypeAlias = Text | Reasoning | Blob | ToolCall | ToolResult
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):
-    """Tokens. `cached` is the part of `input` read from a cache, `reasoning` the part of `output` that was thinking."""
+    """Tokens, as the provider counts them.
+
+    `cached` were read from a cache and `cache_write` put into one; `reasoning` was thinking. Most providers count these within `input`
+    and `output`. Some count them beside: then `more_input` and `more_output` say how many tokens those two leave out.
+    """
 
     input: int
     output: int
     cached: int = 0
     reasoning: int = 0
+    cache_write: int = 0
+    more_input: int = 0
+    more_output: int = 0
+
+    @property
+    def read(self) -> int:
+        """Everything the model read."""
+        return self.input + self.more_input
+
+    @property
+    def written(self) -> int:
+        """Everything the model wrote, thinking included."""
+        return self.output + self.more_output
+
+    @property
+    def total(self) -> int:
+        return self.read + self.written
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.input + other.input,
-            self.output + other.output,
-            self.cached + other.cached,
-            self.reasoning + other.reasoning,
-        )
+        return Usage(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
 
 
 class Message(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -10,7 +10,7 @@ crash is what the live path would have kept.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
@@ -22,6 +22,7 @@ __all__ = [
     "CallChunk",
     "Chunk",
     "Draft",
+    "Model",
     "Provider",
     "ProviderError",
     "ReasoningChunk",
@@ -57,14 +58,19 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class TextChunk(Struct, frozen=True):
+    """Words. `private` is added to the part that they form; another `key` begins another part."""
+
     text: str
+    private: dict[str, Any] = {}
+    key: int | str | None = None
 
 
 class ReasoningChunk(Struct, frozen=True):
-    """Thinking; `private` is added to the part that the thinking forms."""
+    """Thinking; `private` and `key` as with words."""
 
     text: str = ""
     private: dict[str, Any] = {}
+    key: int | str | None = None
 
 
 class CallChunk(Struct, frozen=True):
@@ -100,6 +106,19 @@ class Provider(Protocol):
     def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]: ...
 
     async def aclose(self) -> None: ...
+
+
+class Model(NamedTuple):
+    """One model of a provider. `window` is how many tokens it holds, None if nobody knows."""
+
+    provider: Provider
+    name: str
+    window: int | None = None
+
+    @property
+    def full_name(self) -> str:
+        """The model as it is named everywhere: `openai/gpt-5.4`."""
+        return f"{self.provider.name}/{self.name}"
 
 
 # kind -> exit code. A kind is what a program can tell apart; the message and hint are what a person reads.
@@ -142,6 +161,7 @@ class _Call(Struct):
 
 class _Words(Struct):
     kind: type[Text | Reasoning]
+    key: int | str | None
     pieces: list[str] = field(default_factory=list)
     private: dict[str, Any] = {}
 
@@ -159,17 +179,18 @@ class Draft:
 
     def add(self, chunk: Chunk) -> None:
         if type(chunk) is TextChunk:
-            if (words := self._words) is None or words.kind is not Text:
-                words = self._begin(Text)
-            words.pieces.append(chunk.text)
-            self._grow(len(chunk.text))
+            words = self._words
+            if words is None or words.kind is not Text or words.key != chunk.key or chunk.private:
+                self._say(Text, chunk)
+                return
+            words.pieces.append(chunk.text)  # the short way, for nearly every piece of an answer
+            self._size += len(chunk.text)
+            if self._size > LONGEST:
+                self._grow(0)
             return
         match chunk:
-            case ReasoningChunk(text=text, private=private):
-                words = self._words if self._words and self._words.kind is Reasoning else self._begin(Reasoning)
-                words.pieces.append(text)
-                self._grow(len(text))
-                words.private.update(private)
+            case ReasoningChunk():
+                self._say(Reasoning, chunk)
             case CallChunk():
                 self._add_call(chunk)
             case UsageChunk(usage=usage):
@@ -199,11 +220,15 @@ class Draft:
         if self._size > LONGEST:
             raise ProviderError("too_large", f"the answer is longer than {LONGEST >> 20} Mi characters")
 
-    def _begin(self, kind: type[Text | Reasoning]) -> _Words:
-        words = _Words(kind)
-        self._parts.append(words)
-        self._words = words
-        return words
+    def _say(self, kind: type[Text | Reasoning], chunk: TextChunk | ReasoningChunk) -> None:
+        words = self._words
+        if words is None or words.kind is not kind or words.key != chunk.key:
+            words = self._words = _Words(kind, chunk.key)
+            self._parts.append(words)
+        words.pieces.append(chunk.text)
+        if chunk.private:
+            words.private.update(chunk.private)
+        self._grow(len(chunk.text))
 
     def _add_call(self, chunk: CallChunk) -> None:
         call = self._calls.get(chunk.key)

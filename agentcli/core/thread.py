@@ -4,6 +4,9 @@
 `settle()` puts the thread back into a state that every provider accepts: each tool call has exactly one result. `sendable()` is the
 view of the messages that goes to a model: no empty parts, no empty messages, the same speaker never twice in a row.
 
+A thread keeps everything that was said. What is too long to be sent is stood for by `compactions` (compact.py); each holds as long as
+the messages that it is of are still what the thread begins with, so that taking some of them back brings the earlier state back too.
+
 `dump()` and `load()` are its document (document.py).
 """
 
@@ -14,10 +17,10 @@ from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from agentcli.core import document
-from agentcli.core.document import FORMAT, Origin, Unknown
+from agentcli.core.document import FORMAT, Compaction, Origin, Unknown
 from agentcli.core.message import Blob, Message, Part, Reasoning, Stop, Text, ToolCall, ToolResult, new_id, now
 from agentcli.errors import UserError
 
@@ -41,6 +44,7 @@ class Thread(Struct, kw_only=True, eq=False, dict=True):
     agent: str | None = None
     model: str | None = None
     parent: Origin | None = None
+    compactions: list[Compaction] | UnsetType = UNSET
     messages: list[Message] = []
 
     @classmethod
@@ -103,7 +107,9 @@ class Thread(Struct, kw_only=True, eq=False, dict=True):
             model=self.model,
             parent=Origin(self.id, shared[-1].id if shared else None),
             messages=list(shared),
+            compactions=self.compactions,
         )
+        branch.compactions = branch.standing or UNSET
         branch.unknown.update({place: keys for place, keys in self.unknown.items() if place not in ((), ("parent",))})
         branch.settle()
         return branch
@@ -114,9 +120,22 @@ class Thread(Struct, kw_only=True, eq=False, dict=True):
             if self.messages[index].role == "user":
                 taken = self.messages[index]
                 del self.messages[index:]
+                self.compactions = self.standing or UNSET
                 self.updated = now()
                 return taken
         return None
+
+    @property
+    def standing(self) -> list[Compaction]:
+        """The compactions that hold for the messages as they are, oldest first."""
+        if self.compactions is UNSET:
+            return []
+        messages = self.messages
+        return [one for one in self.compactions if 0 < one.count <= len(messages) and messages[one.count - 1].id == one.through]
+
+    def compact(self, compaction: Compaction) -> None:
+        """From now on, send less. The messages stay."""
+        self.compactions = [*self.standing, compaction]
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -145,7 +164,10 @@ class Thread(Struct, kw_only=True, eq=False, dict=True):
 
     def dump(self) -> bytes:
         """The document, as document.py says."""
-        return document.dump(self, self.unknown)
+        thread = self
+        if self.compactions is not UNSET and len(standing := self.standing) != len(self.compactions):
+            thread = msgspec.structs.replace(self, compactions=standing or UNSET)
+        return document.dump(thread, self.unknown)
 
     @classmethod
     def load(cls, data: bytes) -> Thread:
@@ -173,7 +195,7 @@ def sendable(messages: Iterable[Message]) -> list[Message]:
         if not parts:
             continue
         if kept and kept[-1].role == message.role:
-            parts = kept.pop().parts + parts
+            parts = _alike(kept.pop(), message.model) + parts
         kept.append(message if parts == message.parts else msgspec.structs.replace(message, parts=parts))
     _add_results(kept, heard)
     return kept
@@ -219,6 +241,16 @@ def _sound_parts(message: Message) -> tuple[Part, ...]:
     if all(isinstance(part, Reasoning) and not part.private for part in parts):
         return ()
     return tuple(parts)
+
+
+def _alike(message: Message, model: str | None) -> tuple[Part, ...]:
+    """The parts of a message that becomes a part of one by this model: what only another model can read again is left out."""
+    if message.model == model:
+        return message.parts
+    parts = (part for part in message.parts if not isinstance(part, Reasoning))
+    return tuple(
+        msgspec.structs.replace(part, private={}) if isinstance(part, Text | ToolCall) and part.private else part for part in parts
+    )
 
 
 def _empty(part: Part) -> bool:

@@ -13,11 +13,12 @@ from html import escape
 
 from msgspec.structs import replace
 
+from agentcli.core.compact import standing_summary
 from agentcli.core.message import Blob, Part, Reasoning, Text, ToolCall, ToolResult
 from agentcli.core.thread import Thread
 from agentcli.errors import UserError
 from agentcli.store.page import page
-from agentcli.store.wording import cut, numbered, speaker
+from agentcli.store.wording import SUMMARY, cut, numbered, speaker
 
 __all__ = ["FORMATS", "document", "html", "markdown", "with_attachments"]
 
@@ -36,11 +37,14 @@ def markdown(thread: Thread) -> str:
     """The thread as Markdown. The texts stand in it unchanged, but for a code fence left open, which is closed."""
     facts = [f"Thread `{thread.id}`", *([_plain(thread.model)] if thread.model else []), f"{thread.updated:%Y-%m-%d %H:%M %Z}"]
     blocks = [f"# {_plain(thread.title) or 'Untitled'}", " · ".join(facts)]
+    summary = standing_summary(thread)
     for number, message, calls in numbered(thread.messages):
         blocks.append(f"## {number}. {_plain(speaker(message))}")
         blocks += [block for part in message.parts if (block := _block(part, calls))]
         if note := cut(message):
             blocks.append(f"> **{note}**")
+        if summary and summary.count == number:
+            blocks.append(_folded(SUMMARY, _closed(summary.summary).strip("\n")))
     return "\n\n".join(blocks) + "\n"
 
 

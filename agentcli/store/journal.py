@@ -38,7 +38,17 @@ import msgspec
 from msgspec.structs import replace
 
 from agentcli.core.document import encode
-from agentcli.core.event import Event, MessageAdded, ReasoningDelta, Retrying, TextDelta, ToolProgress, TurnEnded, Waiting
+from agentcli.core.event import (
+    Event,
+    MessageAdded,
+    NotCompacted,
+    ReasoningDelta,
+    Retrying,
+    TextDelta,
+    ToolProgress,
+    TurnEnded,
+    Waiting,
+)
 from agentcli.core.message import Message
 from agentcli.core.thread import Thread
 from agentcli.store import disk
@@ -53,7 +63,7 @@ SYNC = 1.0  # seconds that written pieces may wait for the disk
 FULL = 64 * 1024  # bytes
 
 _APPEND = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_PASSING = (Waiting, Retrying, ToolProgress)  # true for a moment only: nothing of the thread comes from them
+_PASSING = (Waiting, Retrying, NotCompacted, ToolProgress)  # true for a moment only: nothing of the thread comes from them
 
 
 class Writer:
@@ -107,6 +117,7 @@ class Writer:
             parent=thread.parent,
             said=[self._stow(message) for message in messages[shared:]],
             instead=len(thread.messages) if instead_of else None,
+            compactions=thread.compactions,
         )
         line = encode(replace(header, said=[written(message) for message in header.said])) + b"\n"
         disk.replace(self._journal, line)  # a journal that holds an unsaved turn is replaced by one that holds it too

@@ -21,9 +21,10 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
+from agentcli.core.compact import standing_summary
 from agentcli.core.message import Blob, Message, Part, Reasoning, Text, ToolCall, ToolResult
 from agentcli.core.thread import Thread
-from agentcli.store.wording import cut, numbered, speaker
+from agentcli.store.wording import SUMMARY, cut, numbered, speaker
 
 __all__ = ["page"]
 
@@ -71,7 +72,9 @@ def page(thread: Thread) -> str:
     style = b64encode(sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; form-action 'none'"
     facts = [f"Thread {_text(thread.id)}", *([_text(thread.model)] if thread.model else []), _time(thread.updated)]
-    articles = (_article(number, message, calls) for number, message, calls in numbered(thread.messages))
+    articles = [_article(number, message, calls) for number, message, calls in numbered(thread.messages)]
+    if summary := standing_summary(thread):
+        articles.insert(summary.count, _folded(SUMMARY, f'<div class="said" dir="auto">\n{_rendered(summary.summary)}</div>'))
     return f"""<!DOCTYPE html>
 <html lang="und">
 <head>

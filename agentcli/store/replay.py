@@ -9,11 +9,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from agentcli.core.document import Origin
-from agentcli.core.event import Event, MessageAdded, ReasoningDelta, TextDelta, ToolFinished, ToolStarted, TurnEnded
+from agentcli.core.document import Compaction, Origin
+from agentcli.core.event import (
+    Compacted,
+    Event,
+    MessageAdded,
+    ReasoningDelta,
+    Switched,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+)
 from agentcli.core.message import Message, Stop, ToolResult
 from agentcli.core.provider import Draft, ReasoningChunk, TextChunk
 from agentcli.core.thread import Thread
@@ -40,6 +50,7 @@ class Header(Struct, kw_only=True):
     model: str | None = None
     parent: Origin | None = None
     said: list[Message] = []  # beyond those of the document
+    compactions: list[Compaction] | UnsetType = UNSET  # if the thread has any
     instead: int | None = None  # how many messages stay if the turn has a new answer to the last thing said; all, if it has none
 
 
@@ -93,21 +104,14 @@ def apply(journal: Journal, document: Thread | None) -> Thread:
     """The thread with what the journal has. `document` is the one that the journal fits, and is changed."""
     header = journal.header
     thread = document or Thread(id=header.id, created=header.created, updated=header.created, parent=header.parent)
-    thread.title, thread.agent, thread.model = header.title, header.agent, header.model
     updated = thread.updated
-    del thread.messages[header.messages :]
-    thread.messages.extend(header.said)
-    if header.instead is not None and any(_answers(event, header.source) for event in journal.events):
-        del thread.messages[header.instead :]
-    thread.settle()
-
+    _begin(thread, header, answered=any(_answers(event, header.source) for event in journal.events))
     draft = Draft()
+    model = header.model
     stop: Stop = "crashed"
     begun: set[str] = set()
     done: dict[str, ToolResult] = {}
-    for event in journal.events:
-        if event.source != header.source:
-            continue
+    for event in (event for event in journal.events if event.source == header.source):
         match event:
             case TextDelta(text=text):
                 draft.add(TextChunk(text))
@@ -121,14 +125,30 @@ def apply(journal: Journal, document: Thread | None) -> Thread:
                 begun.add(call)
             case ToolFinished(call_id=call, content=content, is_error=is_error):
                 done[call] = ToolResult(call, content, is_error)
+            case Switched(model=model):
+                pass
+            case Compacted(compaction=compaction):
+                thread.compact(compaction)
             case TurnEnded(stop=stop):
                 pass
     if draft:
-        answer = draft.message(author=header.source, model=header.model, stop=stop if stop in _CUT else "crashed")
+        answer = draft.message(author=header.source, model=model, stop=stop if stop in _CUT else "crashed")
         thread.append(replace(answer, at=journal.at))
     thread.settle(done, begun)
     thread.updated = max(updated, journal.at) if thread.messages else updated
     return thread
+
+
+def _begin(thread: Thread, header: Header, *, answered: bool) -> None:
+    """Make the thread what it was when the turn began."""
+    thread.title, thread.agent, thread.model = header.title, header.agent, header.model
+    if header.compactions is not UNSET:
+        thread.compactions = header.compactions
+    del thread.messages[header.messages :]
+    thread.messages.extend(header.said)
+    if header.instead is not None and answered:
+        del thread.messages[header.instead :]
+    thread.settle()
 
 
 def _answers(event: Event, source: str) -> bool:

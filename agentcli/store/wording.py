@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from agentcli.core.message import Message, Stop
 
-__all__ = ["CUT", "cut", "numbered", "speaker"]
+__all__ = ["CUT", "SUMMARY", "cut", "numbered", "speaker"]
 
 CUT: dict[Stop | None, str] = {
     "length": "This answer was cut off: it reached the length limit.",
@@ -18,6 +18,8 @@ CUT: dict[Stop | None, str] = {
     "failed": "This answer broke off with an error.",
     "crashed": "This answer was being written when agentcli ended; the rest of it is lost.",
 }
+
+SUMMARY = "A summary, sent to the model in place of everything above"
 
 
 def cut(message: Message) -> str:

@@ -72,7 +72,7 @@ def test_a_turn_event_by_event() -> None:
     ended = events[-1]
     assert isinstance(ended, TurnEnded)
     assert (ended.text, ended.reasoning, ended.stop, ended.model, ended.retries) == ("2+2 is 4", "hm", "done", "fake/model", 1)
-    assert ended.usage == {"input": 3, "output": 4, "cached": 0, "reasoning": 0}
+    assert ended.usage == {"input": 3, "output": 4, "cached": 0, "reasoning": 0, "cache_write": 0, "total": 7}
     assert asked.parts == (Text("2+2?"),)
     assert answered.parts == (Reasoning("hm"), Text("2+2 is 4"))
     assert (answered.author, answered.model, answered.stop, answered.usage) == ("chief", "fake/model", "done", Usage(3, 4))

@@ -7,12 +7,16 @@ from typing import get_args
 import msgspec
 import pytest
 
+from agentcli.core.document import Compaction
 from agentcli.core.event import (
+    Compacted,
     Event,
     Failure,
     MessageAdded,
+    NotCompacted,
     ReasoningDelta,
     Retrying,
+    Switched,
     Tally,
     TextDelta,
     ToolFinished,
@@ -32,12 +36,19 @@ NAMES = {
     MessageAdded: "message_added",
     Waiting: "waiting",
     Retrying: "retrying",
+    Switched: "switched",
+    Compacted: "compacted",
+    NotCompacted: "not_compacted",
     TurnEnded: "turn_ended",
 }
 
 
 def made(kind: type[Event]) -> Event:
-    return MessageAdded("me", "k7", message=user("a")) if kind is MessageAdded else kind("me", "k7")  # type: ignore[call-arg]
+    if kind is MessageAdded:
+        return MessageAdded("me", "k7", message=user("a"))
+    if kind is Compacted:
+        return Compacted("me", "k7", compaction=Compaction(through="a", count=1))
+    return kind("me", "k7")  # type: ignore[call-arg]
 
 
 def test_every_event_is_in_this_table() -> None:
@@ -101,7 +112,7 @@ def test_a_turn_adds_up_to_its_last_answer_and_all_its_tokens() -> None:
     tally.add(MessageAdded("me", "k7", message=answer(Text("it is so"), usage=Usage(3, 4))))
     ended = tally.ended("done")
     assert ended.text == "it is so"
-    assert ended.usage == {"input": 14, "output": 26, "cached": 0, "reasoning": 0}
+    assert ended.usage == {"input": 14, "output": 26, "cached": 0, "reasoning": 0, "cache_write": 0, "total": 40}
     assert (ended.retries, ended.denied, ended.model, ended.thread) == (1, ("f",), "fake/m", "k7")
     assert ended.first_token_seconds is not None
     assert 0 <= ended.first_token_seconds <= ended.seconds
@@ -112,3 +123,14 @@ def test_the_calls_that_end_a_turn_are_told() -> None:
     tally.add(MessageAdded("me", "k7", message=answer(ToolCall("1", "f", '{"a":1}'))))
     assert tally.ended("tools").tool_calls == ({"id": "1", "name": "f", "arguments": '{"a":1}'},)
     assert tally.ended("tools").first_token_seconds is None
+
+
+def test_what_a_summary_took_is_counted_and_the_model_that_answers_is_named() -> None:
+    tally = Tally("me", "k7")
+    tally.add(Compacted("me", "k7", compaction=Compaction(through="a", count=1, summary="s", usage=Usage(100, 10))))
+    tally.add(Compacted("me", "k7", compaction=Compaction(through="b", count=2)))
+    tally.add(Switched("me/inner", "k8", model="fake/inner"))
+    assert tally.ended("failed").model is None
+    tally.add(Switched("me", "k7", model="fake/other", instead_of="fake/m"))
+    assert tally.ended("interrupted").model == "fake/other"
+    assert tally.ended("interrupted").usage["total"] == 110

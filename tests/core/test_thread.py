@@ -399,3 +399,14 @@ def test_halves_of_surrogate_pairs_do_not_keep_a_thread_from_being_saved() -> No
     again = Thread.load(thread.dump())
     assert again.messages[0].parts == (Text("x�", {"p": {"x�": ["x�"]}}),)
     assert again.title == "x�"
+
+
+def test_what_only_another_model_can_read_again_is_not_given_to_one_that_is_joined_with_it() -> None:
+    def said(model: str, text: str) -> Message:
+        return Message(role="assistant", model=model, stop="interrupted", parts=(Reasoning("hm", {"x": 1}), Text(text, {"x": 2})))
+
+    (_, joined) = sendable([user("hello"), said("a/one", "first "), said("b/two", "second")])
+    assert joined.model == "b/two"
+    assert joined.parts == (Text("first "), Reasoning("hm", {"x": 1}), Text("second", {"x": 2}))
+    (_, same) = sendable([user("hello"), said("a/one", "first "), said("a/one", "second")])
+    assert [part.private for part in same.parts if isinstance(part, Reasoning)] == [{"x": 1}, {"x": 1}]

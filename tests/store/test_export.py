@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
+from agentcli.core.document import Compaction
 from agentcli.core.message import Blob, Message, Reasoning, Stop, Text, ToolCall, ToolResult, assistant, user
 from agentcli.core.thread import Thread
 from agentcli.errors import Exit, UserError
@@ -170,6 +171,7 @@ def test_nothing_in_a_page_acts(attack: str) -> None:
         title=attack,
     )
     thread.model = attack
+    thread.compact(Compaction(through=thread.messages[1].id, count=2, summary=attack))
     text = html(thread)
     page = Page(text)
     assert page.open == []
@@ -216,8 +218,21 @@ def test_page_links_tables_and_pictures() -> None:
     assert page.all("s") == [{}]
 
 
+def test_a_summary_stands_behind_the_messages_that_it_stands_for() -> None:
+    thread = talk()
+    thread.compact(Compaction(through=thread.messages[0].id, count=1, summary="They *asked* for ``` the time."))
+    thread.compact(Compaction(through=thread.messages[3].id, count=4))
+    text = markdown(thread)
+    assert text.index("## 1. You") < text.index("They *asked* for ``` the time.") < text.index("## 2. ")
+    assert text.count("A summary, sent to the model in place of everything above") == 1
+    page = html(thread)
+    assert page.index('id="1"') < page.index("They <em>asked</em> for ``` the time.") < page.index('id="2"')
+    assert Page(page).open == []
+
+
 def test_the_document_comes_back_the_same() -> None:
     thread = talk()
+    thread.compact(Compaction(through=thread.messages[1].id, count=2, summary="They asked for the time."))
     thread.unknown[()] = {"mood": "good"}
     again = read(document(thread).encode())
     assert again.dump() == thread.dump()

@@ -16,7 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentcli.core.agent import Agent
-from agentcli.core.event import Event, MessageAdded, ReasoningDelta, TextDelta, ToolFinished, ToolProgress, ToolStarted, Waiting
+from agentcli.core.compact import view
+from agentcli.core.document import Compaction
+from agentcli.core.event import (
+    Compacted,
+    Event,
+    MessageAdded,
+    NotCompacted,
+    ReasoningDelta,
+    Switched,
+    TextDelta,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+    Waiting,
+)
 from agentcli.core.message import Blob, Message, ToolCall, ToolResult, assistant, user
 from agentcli.core.thread import MAY_HAVE_RUN, NOT_RUN, Thread, sendable
 from agentcli.core.tool import tool
@@ -591,3 +605,108 @@ def test_a_crash_while_asking_again_costs_the_old_answer_only_if_there_is_a_new_
     crash(store, writer)
     expected = ["one", *(["ne"] if answered else ["old"] if instead else [])]
     assert texts(store.open(thread.id)) == expected
+
+
+def long_thread(store: Store) -> Thread:
+    thread = Thread.of(*(make(f"{number}") for number in range(5) for make in (user, assistant)))
+    store.save(thread)
+    return thread
+
+
+def compaction(thread: Thread, count: int = 4, summary: str = "They counted.") -> Compaction:
+    return Compaction(through=thread.messages[count - 1].id, count=count, summary=summary)
+
+
+def test_after_a_crash_what_was_compacted_stays_compacted(store: Store) -> None:
+    thread = long_thread(store)
+    made = compaction(thread)
+    with store.hold(thread) as writer:
+        writer.begin()
+        writer.record(added(user("next")))
+        writer.record(NotCompacted(NAME, thread.id, "busy"))
+        writer.record(Compacted(f"{NAME}/inner", "other", compaction=compaction(thread, 2, "not mine")))
+        writer.record(Compacted(NAME, thread.id, compaction=made))
+        writer.record(TextDelta(NAME, thread.id, "half"))
+        writer.flush()
+        crash(store, writer)
+    opened = store.open(thread.id)
+    assert opened.standing == [made]
+    assert "They counted." in view(opened)[0].text
+    assert texts(opened)[-2:] == ["next", "half"]
+    assert store.open(thread.id).standing == [made], "and it is saved"
+
+
+def test_an_unfinished_answer_of_another_model_is_its_own(store: Store) -> None:
+    thread = long_thread(store)
+    with store.hold(thread) as writer:
+        writer.begin(model="fake/first")
+        writer.record(added(user("next")))
+        writer.record(Switched(f"{NAME}/inner", "other", model="fake/inner"))
+        writer.record(TextDelta(NAME, thread.id, "half"))
+        writer.flush()
+        journal = (store.threads / f"{thread.id}.journal").read_bytes()
+        crash(store, writer)
+    opened = store.open(thread.id)
+    assert (opened.messages[-1].text, opened.messages[-1].model) == ("half", "fake/first")
+    with store.hold(opened) as writer:
+        writer.begin(model="fake/first")
+        writer.record(Switched(NAME, thread.id, model="fake/second", instead_of="fake/first"))
+        writer.record(TextDelta(NAME, thread.id, "half"))
+        writer.flush()
+        crash(store, writer)
+    opened = store.open(thread.id)
+    assert (opened.messages[-1].model, opened.model) == ("fake/second", "fake/first")
+    assert b"fake/inner" in journal
+
+
+def test_a_compaction_that_could_not_be_saved_is_in_the_next_journal(store: Store, tmp_path: Path) -> None:
+    thread = long_thread(store)
+    made = compaction(thread)
+    with store.hold(thread) as writer:
+        writer.begin()
+        thread.compact(made)
+        writer.record(Compacted(NAME, thread.id, compaction=made))
+        writer.begin()  # the save failed, and the next turn begins
+        writer.record(added(user("next")))
+        crash(store, writer)
+    opened = store.open(thread.id)
+    assert (opened.standing, texts(opened)[-1]) == ([made], "next")
+
+
+def test_a_journal_of_an_older_version_leaves_what_was_compacted_alone(store: Store) -> None:
+    thread = long_thread(store)
+    thread.compact(compaction(thread))
+    store.save(thread)
+    with store.hold(thread) as writer:
+        writer.begin()
+        writer.record(added(user("next")))
+        path = store.threads / f"{thread.id}.journal"
+        header, rest = path.read_bytes().split(b"\n", 1)
+        old = {key: value for key, value in msgspec.json.decode(header).items() if key != "compactions"}
+        crash(store, writer)
+    path.write_bytes(msgspec.json.encode(old) + b"\n" + rest)
+    assert store.open(thread.id).standing == thread.standing
+
+
+def test_a_turn_that_compacts_and_crashes_anywhere_can_go_on(store: Store) -> None:
+    thread = Thread.of(*(make(f"{number} " + "x" * 3_500) for number in range(5) for make in (user, assistant)))
+    provider = ScriptedProvider(says("They said x."), says("o", "k"))
+    agent = Agent(provider, "m", window=10_000)
+
+    async def run() -> list[Event]:
+        async with aclosing(agent.stream("and now?", thread.fork())) as events:
+            return [event async for event in events]
+
+    events = asyncio.run(run())
+    assert any(isinstance(event, Compacted) for event in events)
+    for length in range(len(events)):
+        mine = Thread(messages=list(thread.messages))
+        with store.hold(mine) as writer:
+            writer.begin()
+            for event in events[:length]:
+                writer.record(event)
+            writer.flush()
+            crash(store, writer)
+        opened = store.open(mine.id) if store.path(mine.id).exists() or length or mine.messages else mine
+        assert len(opened.standing) == any(isinstance(event, Compacted) for event in events[:length])
+        assert sendable(view(opened)) == view(opened)

@@ -8,6 +8,7 @@ from time import time
 
 import pytest
 
+from agentcli.core.document import Compaction
 from agentcli.core.event import MessageAdded
 from agentcli.core.message import Blob, assistant, user
 from agentcli.core.thread import Thread
@@ -59,6 +60,21 @@ def test_what_is_whole_in_a_cut_document_is_saved(store: Store) -> None:
     assert (opened.title, opened.model) == ("Title", "fake/m")
     assert opened.unknown["messages", opened.messages[1].id, 0] == {"mood": 3}
     assert store.check() == []
+
+
+def test_what_was_compacted_is_saved_as_long_as_its_messages_are(store: Store) -> None:
+    made = thread()
+    for count in (2, 4, 8):
+        made.compact(Compaction(through=made.messages[count - 1].id, count=count, summary=f'{count} "messages": [ [{{'))
+    data = made.dump()
+    write(store, data[: data.index(b"answer 2")])
+    store.check(repair=True)
+    opened = store.open(NAME)
+    assert [one.count for one in opened.standing] == [2, 4]
+    assert (len(opened.messages), opened.compactions) == (5, opened.standing)
+    found = salvage(data.replace(b'"through"', b'"thru"', 1), NAME)
+    assert found
+    assert (len(found.messages), found.standing) == (8, [])
 
 
 def test_a_cut_at_any_byte_saves_every_whole_message() -> None:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from agentcli.core.document import FORMAT, Origin
+from agentcli.core.document import FORMAT, Compaction, Origin
 from agentcli.core.message import Blob, Message, Part, Reasoning, Role, Stop, Text, ToolCall, ToolResult, Usage, user
 from agentcli.core.thread import Thread
 from agentcli.store.index import ID
@@ -64,7 +64,7 @@ def misfit(value: Any, schema: dict[str, Any], place: str = "") -> str:
 
 def everything() -> Thread:
     call = ToolCall("c1", "add", "{}", {"fake": {"signature": "s"}})
-    return Thread.of(
+    thread = Thread.of(
         user("look", Blob("image/png", b"small", name="a.png"), Blob("image/png", b"x" * 50_000)),
         Message(
             role="assistant", author="agentcli", model="fake/m", stop="tools", usage=Usage(1, 2, 3, 4),
@@ -73,6 +73,10 @@ def everything() -> Thread:
         Message(role="tool", parts=(ToolResult("c1", "4", is_error=True),)),
         *(Message(role="assistant", stop=stop, parts=(Text("x"),)) for stop in get_args(Stop)),
     )  # fmt: skip
+    thread.compact(Compaction(through=thread.messages[2].id, count=3, before=9, after=8))
+    usage = Usage(1, 2, 3, 4, 5, 6, 7)
+    thread.compact(Compaction(through=thread.messages[0].id, count=1, summary="a look", model="fake/m", usage=usage))
+    return thread
 
 
 def test_real_documents_fit(store: Store) -> None:
@@ -108,6 +112,7 @@ def test_it_names_exactly_what_the_program_knows() -> None:
     assert tuple(defs["message"]["properties"]) == Message.__struct_fields__
     assert tuple(defs["usage"]["properties"]) == Usage.__struct_fields__
     assert tuple(defs["origin"]["properties"]) == Origin.__struct_fields__
+    assert tuple(defs["compaction"]["properties"]) == Compaction.__struct_fields__
     parts = {one.__struct_config__.tag: one for one in get_args(Part)}
     assert [one["$ref"] for one in defs["part"]["oneOf"]] == [f"#/$defs/{tag}" for tag in parts]
     for tag, part in parts.items():
