@@ -50,23 +50,51 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 
 class Entry(Struct, frozen=True):
-    """A provider that is known by its name."""
+    """A provider that is known by its name.
+
+    A server of one's own, found by asking its usual `port` on this machine, needs no key. `elsewhere` is the kind that any other base
+    URL than the vendor's speaks: many servers imitate an API of OpenAI's, and nearly all of them the older one.
+    """
 
     kind: str
     base_url: str = ""
     key_variable: str = ""  # "": it needs no key
     base_url_variable: str = ""
     model: str = ""  # the one to ask when nobody named any
+    elsewhere: str = ""
+    port: int = 0
+    path: str = ""  # what the vendor's variable leaves out of the base URL
 
 
 # kind -> "module:class". Every class is made with (name, endpoint, clocks, keep=…).
 KINDS = {
     "openai-chat": "agentcli.providers.openai_chat:OpenAIChat",
+    "openai-responses": "agentcli.providers.openai_responses:OpenAIResponses",
+    "anthropic": "agentcli.providers.anthropic:Anthropic",
+    "gemini": "agentcli.providers.gemini:Gemini",
+    "local": "agentcli.providers.local:Local",
     "scripted": "agentcli.providers.scripted:Scripted",
 }
 
 PROVIDERS = {
-    "openai": Entry("openai-chat", "https://api.openai.com/v1", "OPENAI_API_KEY", "OPENAI_BASE_URL", "gpt-5.4"),
+    "openai": Entry(
+        "openai-responses", "https://api.openai.com/v1", "OPENAI_API_KEY", "OPENAI_BASE_URL", "gpt-5.4", elsewhere="openai-chat"
+    ),
+    "anthropic": Entry("anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "claude-sonnet-5"),
+    "gemini": Entry(
+        "gemini", "https://generativelanguage.googleapis.com", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "gemini-3.5-flash"
+    ),
+    "openrouter": Entry("openai-chat", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", model="openrouter/auto"),
+    "mistral": Entry("openai-chat", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", model="mistral-medium-latest"),
+    "groq": Entry("openai-chat", "https://api.groq.com/openai/v1", "GROQ_API_KEY", model="openai/gpt-oss-120b"),
+    "deepseek": Entry("openai-chat", "https://api.deepseek.com", "DEEPSEEK_API_KEY", model="deepseek-v4-flash"),
+    "xai": Entry("openai-chat", "https://api.x.ai/v1", "XAI_API_KEY", model="grok-4-1"),
+    "azure": Entry("openai-chat", "", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", path="/openai/v1"),
+    "ollama": Entry("openai-chat", "http://127.0.0.1:11434/v1", "", "OLLAMA_HOST", port=11434, path="/v1"),
+    "llamacpp": Entry("openai-chat", "http://127.0.0.1:8080/v1", port=8080),
+    "lmstudio": Entry("openai-chat", "http://127.0.0.1:1234/v1", port=1234),
+    "vllm": Entry("openai-chat", "http://127.0.0.1:8000/v1", port=8000),
+    "local": Entry("local", model="smollm2"),
     "scripted": Entry("scripted"),
 }
 

@@ -40,6 +40,12 @@ def _thoughts(text: str, **kept: Any) -> Reasoning:
     return Reasoning(text, {"openai-chat": kept})
 
 
+_ITEM = {
+    "type": "reasoning",
+    "id": "rs_1a",
+    "summary": [{"type": "summary_text", "text": "I should look."}],
+    "encrypted_content": "ZW5j",
+}
 _PARALLEL = (
     user("What is the weather in Rome and in Oslo?"),
     _said(
@@ -102,6 +108,73 @@ HISTORIES: dict[str, Thread] = {
         user("What time is it?"), _said(ToolCall("call_1", "clock", '{"zone": "Eur'), stop="interrupted"), user("Never mind.")
     ),
     "failed before the answer": Thread.of(user("Are you there?"), user("Hello?")),
+    "thinking that was signed": Thread.of(
+        user("What time is it?"),
+        _said(
+            Reasoning("I should look.", {"anthropic": {"type": "thinking", "signature": "c2ln"}}),
+            Reasoning("", {"anthropic": {"type": "redacted_thinking", "data": "ZW5j"}}),
+            Text("Let me see."),
+            ToolCall("toolu_01A", "clock", "{}"),
+            model="anthropic/claude-sonnet-5",
+            stop="tools",
+        ),
+        _results(ToolResult("toolu_01A", "12:00")),
+        _said(ToolCall("toolu_01B", "clock", "{}"), model="anthropic/claude-sonnet-5", stop="tools"),
+        _results(ToolResult("toolu_01B", "12:01")),
+    ),
+    "ids that come again": Thread.of(
+        user("What time is it?"),
+        _said(ToolCall("call_0", "clock", "{}"), stop="tools"),
+        _results(ToolResult("call_0", "12:00")),
+        _said(ToolCall("call_0", "clock", "{}"), stop="tools"),
+        _results(ToolResult("call_0", "12:01")),
+    ),
+    "blanks": Thread.of(
+        user("What time is it?"),
+        _said(Text("\n\n"), ToolCall("call_1", "clock", "{}"), stop="tools"),
+        _results(ToolResult("call_1", "", is_error=True)),
+        _said(Text(" ")),
+        user("Well?"),
+    ),
+    "thinking that is signed where it led": Thread.of(
+        user("What is the weather in Rome and in Oslo?"),
+        _said(
+            Reasoning("Two places."),
+            ToolCall("0b3pdf3o", "weather", '{"place": "Rome"}', {"gemini": {"signature": "c2lnMQ==", "id": "0b3pdf3o"}}),
+            ToolCall("call_9", "weather", '{"place": "Oslo"}'),
+            model="gemini/gemini-3.5-flash",
+            stop="tools",
+        ),
+        _results(ToolResult("0b3pdf3o", "25 °C"), ToolResult("call_9", "the station does not answer", is_error=True)),
+        _said(Text("25 °C in Rome."), Text("", {"gemini": {"signature": "c2lnMg=="}}), model="gemini/gemini-3.5-flash"),
+        user("Thank you"),
+    ),
+    "thinking that is not shown": Thread.of(
+        user("What is 17 * 23? Look at this, too.", Blob("image/png", PIXEL)),
+        _said(
+            Reasoning("Let me compute.", {"gemini": {"signature": "c2lnMw=="}}),
+            Reasoning("", {"gemini": {"part": {"executableCode": {"language": "PYTHON", "code": "print(17*23)"}}}}),
+            Reasoning("", {"gemini": {"part": {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "391"}}}}),
+            Text("391", {"gemini": {"signature": "c2lnNA=="}}),
+            model="gemini/gemini-3.5-flash",
+        ),
+        user("And now?"),
+    ),
+    "an assistant first and last": Thread.of(
+        assistant("Hello, I am here."), user("Count to ten."), _said(Text("1, 2"), stop="length")
+    ),
+    "thinking that is encrypted": Thread.of(
+        user("What time is it?"),
+        _said(
+            Reasoning("I should look.", {"openai-responses": {"item": _ITEM}}),
+            Text("Let me see.", {"openai-responses": {"id": "msg_1a", "phase": "commentary"}}),
+            ToolCall("call_1a", "clock", "{}", {"openai-responses": {"id": "fc_1a"}}),
+            stop="tools",
+        ),
+        _results(ToolResult("call_1a", "12:00")),
+        _said(Text("Noon.", {"openai-responses": {"id": "msg_1b", "phase": "final_answer"}})),
+        user("And now?"),
+    ),
 }
 
 

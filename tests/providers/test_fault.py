@@ -8,10 +8,9 @@ import pytest
 
 from agentcli.core.provider import ProviderError
 from agentcli.errors import Exit
-from agentcli.providers.fault import FinalError, Said, again, fault_of
+from agentcli.providers.fault import FinalError, Said, again, fault_of, reported
 from agentcli.providers.http.fault import refused
 from agentcli.providers.openai_chat.answer import Answer
-from agentcli.providers.openai_chat.completion import failure
 
 
 def fault(status: int, body: object = None, *, has_key: bool = True, **headers: str) -> tuple[str, str, str, bool]:
@@ -82,6 +81,17 @@ def test_the_servers_own_words(body: object, words: str) -> None:
         (500, "", "no context window", "server"),
         (502, "", "", "server"),
         (504, "", "", "server"),
+        (None, "RESOURCE_EXHAUSTED", "", "rate_limit"),
+        (400, "INVALID_ARGUMENT API_KEY_INVALID", "API key not valid.", "auth"),
+        (
+            400,
+            "INVALID_ARGUMENT",
+            "The input token count (1048577) exceeds the maximum number of tokens allowed (1048576).",
+            "context_length",
+        ),
+        (400, "INVALID_ARGUMENT", "The input token count exceeds the maximum number of tokens allowed 1048576.", "context_length"),
+        (429, "RESOURCE_EXHAUSTED", "Quota exceeded for metric: generate_content_input_token_count, limit: 1000000", "rate_limit"),
+        (400, "INVALID_ARGUMENT", "Request payload size exceeds the limit: 20971520 bytes.", "too_large"),
     ],
 )
 def test_what_status_codes_and_words_mean_together(status: int | None, codes: str, words: str, kind: str) -> None:
@@ -90,7 +100,7 @@ def test_what_status_codes_and_words_mean_together(status: int | None, codes: st
 
 @pytest.mark.parametrize("status", [400, 401, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529])
 def test_a_status_means_the_same_in_an_answer_as_before_one(status: int) -> None:
-    assert failure({"message": "no", "code": status}).kind == fault(status, {"error": {"message": "no"}})[0]
+    assert reported({"message": "no", "code": status}).kind == fault(status, {"error": {"message": "no"}})[0]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +135,56 @@ def test_a_wait_that_is_too_long_is_a_refusal() -> None:
     assert "2 hours" in error.hint
     assert fault(429, retry_after="120")[3]
     assert not fault(429, retry_after="121")[3]
+
+
+def google(*details: object, code: int = 429) -> dict[str, object]:
+    """An error as Google's servers send it."""
+    return {"error": {"code": code, "message": "You exceeded your quota.", "status": "RESOURCE_EXHAUSTED", "details": list(details)}}
+
+
+def retry_info(delay: object) -> dict[str, object]:
+    return {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
+
+
+def quota(quota_id: str) -> dict[str, object]:
+    return {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaMetric": "x", "quotaId": quota_id}]}
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [("26s", 26.0), ("0.5s", 0.5), ("48.939935699s", 48.939935699), ("0s", 0.0), ("26", None), ("-1s", None), ("x", None), (26, None)],
+)
+def test_google_says_in_the_body_how_long_to_wait(delay: object, seconds: float | None) -> None:
+    body = google({"@type": "type.googleapis.com/google.rpc.Help", "links": []}, retry_info(delay))
+    for one in (body, [body]):
+        assert refused("lab", 429, {}, json.dumps(one).encode(), key="", has_key=True).retry_after == seconds
+        assert reported(one).retry_after == seconds
+        assert again(reported(one))
+
+
+def test_a_header_counts_more_than_the_body() -> None:
+    body = json.dumps(google(retry_info("26s"))).encode()
+    assert refused("lab", 429, {"retry-after": "3"}, body, key="", has_key=True).retry_after == 3
+
+
+def test_a_wait_that_is_too_long_is_a_refusal_in_mid_answer_too() -> None:
+    error = reported(google(retry_info("7200s"), code=503))
+    assert isinstance(error, FinalError)
+    assert (error.kind, error.exit_code, error.retry_after) == ("rate_limit", Exit.TRY_LATER, 7200)
+    assert "2 hours" in error.hint
+
+
+def test_a_quota_of_the_day_is_not_asked_for_again() -> None:
+    of_the_day = google(retry_info("34s"), quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier"))
+    kind, _, hint, retried = fault(429, of_the_day)
+    assert (kind, retried) == ("rate_limit", False)
+    assert "day" in hint
+    assert fault(429, google(retry_info("34s"), quota("GenerateRequestsPerMinutePerProjectPerModel")))[3]
+
+
+@pytest.mark.parametrize("details", [None, "x", 5, {}, [None, 5, "x", [], {"violations": [None, {"quotaId": 5}], "reason": 5}]])
+def test_details_may_be_anything(details: object) -> None:
+    assert fault(429, {"error": {"message": "no", "details": details}})[0] == "rate_limit"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -13,9 +16,11 @@ from hypothesis import strategies as st
 from agentcli.core.message import Blob, Message, Reasoning, Text, ToolCall, ToolResult, Usage, user
 from agentcli.core.provider import Chunk, Draft, ProviderError, Request, StopChunk, TextChunk
 from agentcli.core.thread import sendable
+from agentcli.providers import Clocks, Endpoint, create
 from agentcli.providers.openai_chat import Server, encode
 from agentcli.providers.openai_chat.answer import Answer
 from agentcli.providers.sse import LIMIT
+from tests.model_server import ModelServer
 from tests.providers.histories import HISTORIES, request, same_as_snapshot
 
 LAB = Server.at("http://127.0.0.1:8000/v1", "lab")
@@ -49,17 +54,21 @@ def test_every_history_is_one_that_servers_take(history: str, server: Server) ->
     messages = encode(request(history), server)["messages"]
     waiting: list[str] = []
     for before, message in zip([None, *messages], messages, strict=False):
-        assert message["content"] or message.get("tool_calls"), message
+        assert message["content"] or message.get("tool_calls") or message["role"] == "tool", message
         if message["role"] == "tool":
             assert message["tool_call_id"] == waiting.pop(0)
             continue
         assert not waiting
         assert before is None or before["role"] != message["role"] or message["role"] == "assistant"
+        if server is MISTRAL:
+            assert (before or {}).get("role") != "tool" or message["role"] == "assistant"
         for call in message.get("tool_calls", ()):
             assert isinstance(json.loads(call["function"]["arguments"]), dict)
             assert len(call["id"]) <= 40
+            assert server is not MISTRAL or re.fullmatch(r"[a-zA-Z0-9]{9}", call["id"])
             waiting.append(call["id"])
     assert not waiting
+    assert server is not MISTRAL or messages[-1]["role"] in ("user", "tool")
 
 
 def test_a_request_asks_for_a_stream_with_usage_and_names_the_tools() -> None:
@@ -83,6 +92,15 @@ def test_a_request_asks_for_a_stream_with_usage_and_names_the_tools() -> None:
         (OPENAI, "gpt-4.1-mini", "system", "max_tokens"),
         (OPENAI, "ft:gpt-4o-mini:me", "system", "max_tokens"),
         (Server.at("https://me.openai.azure.com/openai/v1", "azure"), "gpt-5.4", "developer", "max_completion_tokens"),
+        (Server.at("https://me.openai.azure.com/openai/v1", "azure"), "prod-gpt-4o", "system", "max_tokens"),
+        (
+            Server.at("https://me.cognitiveservices.azure.com/openai/deployments/x", "azure"),
+            "o3",
+            "developer",
+            "max_completion_tokens",
+        ),
+        (Server.at("https://me.services.ai.azure.com/openai/v1", "azure"), "DeepSeek-V3.1", "system", "max_tokens"),
+        (Server.at("https://me.services.ai.azure.com/models", "azure"), "gpt-5.4", "system", "max_tokens"),
         (LAB, "gpt-5.4", "system", "max_tokens"),
         (Server.at("https://api.openai.com.example/v1", "openai"), "gpt-5.4", "system", "max_tokens"),
         (Server.at("", "nowhere"), "gpt-5.4", "system", "max_tokens"),
@@ -120,6 +138,45 @@ def test_settings_go_by_their_names_on_the_wire() -> None:
         "some_new_thing": {"a": 1},
     }
     assert encode(Request(model="m", messages=[user("x")], settings={"seed": 1}), MISTRAL)["random_seed"] == 1
+
+
+def test_mistral_has_no_user_after_a_tool_and_none_but_a_user_or_a_tool_last() -> None:
+    sent = encode(request("stopped in a call"), MISTRAL)["messages"]
+    assert [message["role"] for message in sent] == ["system", "user", "assistant", "tool", "assistant", "user"]
+    assert sent[-2]["content"]
+    sent = encode(request("an assistant first and last"), MISTRAL)["messages"]
+    assert [message["role"] for message in sent] == ["system", "assistant", "user", "assistant", "user"]
+    assert [message["role"] for message in encode(request("stopped in a call"), LAB)["messages"]][-2:] == ["tool", "user"]
+
+
+@pytest.mark.parametrize("model", ["mistralai/Devstral-Small-2", "Ministral-3-8B", "mistralai/mixtral-8x7b"])
+def test_models_of_mistral_are_as_strict_elsewhere(model: str) -> None:
+    sent = encode(request("stopped in a call", model=model), LAB)
+    assert [message["role"] for message in sent["messages"]][-3:] == ["tool", "assistant", "user"]
+    assert re.fullmatch(r"[a-zA-Z0-9]{9}", sent["messages"][2]["tool_calls"][0]["id"])
+    assert "stream_options" in sent
+
+
+def test_a_pdf_goes_as_the_server_wants_it() -> None:
+    question = Request(model="m", messages=[user(Blob("application/pdf", b"%PDF", name="a.pdf"))])
+    url = "data:application/pdf;base64,JVBERg=="
+    assert encode(question, MISTRAL)["messages"][0]["content"] == [{"type": "document_url", "document_url": url}]
+    assert encode(question, LAB)["messages"][0]["content"] == [{"type": "file", "file": {"filename": "a.pdf", "file_data": url}}]
+
+
+@pytest.mark.parametrize("base", ["/openai/v1", "/openai/deployments/mine?api-version=2024-10-21"])
+def test_an_address_with_a_path_and_a_query(server: ModelServer, base: str) -> None:
+    server.says("Hi")
+
+    async def main() -> None:
+        provider = create("azure", Endpoint(kind="openai-chat", base_url=server.origin + base), Clocks(retries=0), keep=False)
+        async with aclosing(provider.stream(request("one question"))) as chunks:
+            assert [chunk async for chunk in chunks]
+        await provider.aclose()
+
+    asyncio.run(main())
+    path, _, query = base.partition("?")
+    assert [asked.path for asked in server.requests] == [f"{path}/chat/completions" + (f"?{query}" if query else "")]
 
 
 @pytest.mark.parametrize("blob", [Blob("image/png", ref="sha256-abc"), Blob("application/zip", b"PK"), Blob("video/mp4", b"")])
@@ -274,6 +331,7 @@ def test_the_last_usage_holds() -> None:
     ("usage", "expected"),
     [
         ({"prompt_tokens": 5, "completion_tokens": 1, "prompt_cache_hit_tokens": 4}, Usage(5, 1, 4)),
+        ({"prompt_tokens": 5, "completion_tokens": 1, "prompt_tokens_details": {"cache_write_tokens": 3}}, Usage(5, 1, 0, 0, 3)),
         ({"prompt_tokens": 5}, Usage(5, 0)),
         ({"prompt_tokens": -5, "completion_tokens": 10**30}, Usage(0, 0)),
         ({"prompt_tokens": "5", "completion_tokens": 1}, Usage(0, 1)),
@@ -378,6 +436,8 @@ def test_what_is_read_is_what_is_sent_back() -> None:
     assert sent["reasoning_details"] == details
     elsewhere = encode(Request(model="m", messages=[user("x"), said, result]), OPENAI)["messages"][1]
     assert elsewhere.keys() == {"role", "content", "tool_calls"}
+    other = encode(Request(model="n", messages=[user("x"), said, result]), LAB)["messages"][1]
+    assert other.keys() == {"role", "content", "tool_calls", "reasoning_content"}  # details are one model's own
 
 
 def test_thinking_goes_back_in_turns_with_tools_and_in_no_others() -> None:

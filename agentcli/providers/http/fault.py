@@ -12,9 +12,9 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from agentcli.core.provider import ProviderError
-from agentcli.providers.fault import AGAIN, HINTS, NO_MONEY, FinalError, Said, fault_of
+from agentcli.providers.fault import HINTS, NO_MONEY, FinalError, Said, failure, fault_of
 from agentcli.providers.http.httpx import httpx
-from agentcli.providers.http.retry import LONGEST, retry_after
+from agentcli.providers.http.retry import retry_after
 
 __all__ = ["broken", "causes", "refused"]
 
@@ -40,11 +40,8 @@ def refused(name: str, status: int, headers: Mapping[str, str], body: bytes, *, 
     if kind == "auth":
         message, hint = _not_let_in(status, f"{said.codes} {said.words}", key, has_key)
     message = message.format(name=name, status=status) + (f": {said.words}" if said.words else "")
-    seconds = retry_after(headers)
-    if seconds is not None and seconds > LONGEST and kind in AGAIN:
-        hint = f"It asks to wait {_duration(seconds)} before the next try."
-        return FinalError("rate_limit", message, hint=hint, status=status, retry_after=seconds)
-    return ProviderError(kind, message, hint=hint, status=status, retry_after=seconds)
+    seconds = retry_after(headers, status)
+    return failure(kind, message, hint, said, status=status, seconds=said.retry_after if seconds is None else seconds)
 
 
 def broken(name: str, error: Exception, *, where: str, connect: float, heard: bool) -> ProviderError:
@@ -132,10 +129,3 @@ def _tls_hint(error: ssl.SSLError) -> str:
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
         return "The server does not seem to speak TLS: does the base URL begin with http://?"
     return "Check the address, and whether something stands between you and the server."
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"

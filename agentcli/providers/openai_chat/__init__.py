@@ -4,29 +4,26 @@
 through `http`.
 
 Text alone goes as a plain string, since many servers take nothing else. What a server wants differently is told by its base
-URL, in `Server`; the rest of the file does not know names. Thinking goes back only to the provider that it came from, and only
-where that is asked for: `reasoning_content` (DeepSeek refuses a tool loop without it) and `reasoning_details` (OpenRouter, unchanged).
-It waits for that in `Reasoning.private["openai-chat"]`.
+URL, or by the model, in `Server`; the rest of the file does not know names. Thinking goes back only to the provider that it came from,
+and only where that is asked for: `reasoning_content` (DeepSeek refuses a tool loop without it) and `reasoning_details` (OpenRouter,
+unchanged, to the same model). It waits for that in `Reasoning.private["openai-chat"]`.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import suppress
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from agentcli.core.message import Blob, Message, Part, Reasoning, Text, ToolCall
+from agentcli.core.message import Blob, Message, Part, Reasoning, Text
 from agentcli.core.provider import Chunk, ProviderError, Request, ToolSpec
-from agentcli.core.thread import sendable
 from agentcli.providers import Clocks, Endpoint
 from agentcli.providers.http import Http
+from agentcli.providers.openai import closed, data_url, headers_for, host_of, is_azure, is_openai, known_as, older, spoken, tool_name
 from agentcli.providers.openai_chat.answer import KIND, Answer
 
 __all__ = ["Answer", "OpenAIChat", "Server", "encode"]
@@ -40,10 +37,7 @@ class OpenAIChat:
     def __init__(self, name: str, endpoint: Endpoint, clocks: Clocks, *, keep: bool) -> None:
         self.name = name
         self.server = Server.at(endpoint.base_url, name)
-        headers = dict(endpoint.headers)
-        if endpoint.key:
-            headers |= {"api-key": endpoint.key} if self.server.azure else {"authorization": f"Bearer {endpoint.key}"}
-        self._http = Http(name, endpoint.base_url, headers, clocks, keep, key_name=endpoint.key_name)
+        self._http = Http(name, endpoint.base_url, headers_for(endpoint), clocks, keep, key_name=endpoint.key_name)
 
     def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
         body = msgspec.json.encode(encode(request, self.server))
@@ -57,35 +51,44 @@ class Server(Struct, frozen=True):
     """What must be known of a server to write a request for it. `name` is the provider's, as in `Message.model`."""
 
     name: str = ""
+    model: str = ""
     openai: bool = False  # OpenAI itself, or Azure's copy of it
     azure: bool = False
-    mistral: bool = False  # refuses fields it does not know, and call ids that are not nine letters and digits
+    mistral: bool = False  # refuses fields that it does not know, and has some of its own
+    strict: bool = False  # refuses call ids that are not nine letters and digits, and turns that a person broke off
     deepseek: bool = False  # wants its thinking back, be it empty
 
     @classmethod
     def at(cls, base_url: str, name: str = "") -> Server:
-        host = "."
-        with suppress(ValueError):  # an address that is none: said when it is asked
-            host += urlsplit(base_url).hostname or ""
-        azure = host.endswith(".openai.azure.com")
+        host = host_of(base_url)
+        azure, mistral = is_azure(host), host.endswith(".mistral.ai")
         return cls(
             name,
-            openai=azure or host.endswith(".api.openai.com"),
+            openai=is_openai(host) or (azure and "/openai" in base_url),
             azure=azure,
-            mistral=host.endswith(".mistral.ai"),
+            mistral=mistral,
+            strict=mistral,
             deepseek=host.endswith(".deepseek.com"),
         )
 
+    def about(self, model: str) -> Server:
+        """The same, for a model: those of Mistral are as strict wherever they run."""
+        return msgspec.structs.replace(self, model=model, strict=self.strict or bool(_MISTRAL.search(model)))
 
-_OLDER = re.compile(r"(ft:)?(gpt-3|gpt-4|chatgpt)")  # OpenAI's models before `developer` and `max_completion_tokens`
+
+_MISTRAL = re.compile(r"mistral|ministral|mixtral|magistral|codestral|devstral|pixtral", re.IGNORECASE)
+_OTHERS = re.compile(r"deepseek|grok|llama|mistral|phi-|command|qwen|kimi|gpt-oss", re.IGNORECASE)  # what Azure has beside OpenAI's
 _RENAMED = {"effort": "reasoning_effort"}
 _ID = re.compile(r"[\w.:-]{1,40}", re.ASCII)
-_MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
+_STRICT_ID = re.compile(r"[a-zA-Z0-9]{9}")
+_STOPPED = {"role": "assistant", "content": "I was stopped here."}
+_GO_ON = {"role": "user", "content": "Go on."}
 
 
 def encode(request: Request, server: Server = Server()) -> Json:  # noqa: B008  (frozen)
     """The body of the request. Settings come last: one that is null takes a field out."""
-    newer = server.openai and not _OLDER.match(request.model)
+    newer = server.openai and not older(request.model) and not (server.azure and _OTHERS.search(request.model))
+    server = server.about(request.model)
     messages = [{"role": "developer" if newer else "system", "content": request.instructions}] if request.instructions else []
     messages.extend(_messages(request.messages, server))
     body: Json = {"model": request.model, "messages": messages, "stream": True}
@@ -94,7 +97,7 @@ def encode(request: Request, server: Server = Server()) -> Json:  # noqa: B008  
     if request.tools:
         body["tools"] = [_tool(spec) for spec in request.tools]
     if schema := request.schema:
-        form = {"name": "answer", "schema": schema, "strict": _closed(schema)}
+        form = {"name": "answer", "schema": schema, "strict": closed(schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": form}
     for name, value in request.settings.items():
         key = _RENAMED.get(name) or name.replace("-", "_")
@@ -106,40 +109,24 @@ def encode(request: Request, server: Server = Server()) -> Json:  # noqa: B008  
     return {key: value for key, value in body.items() if value is not None}
 
 
-def _closed(schema: Any) -> bool:
-    """May a server hold the answer to this schema strictly? It takes only objects that list and require all they may have."""
-    if not isinstance(schema, dict):
-        return True
-    if schema.get("type") == "object" or "properties" in schema:
-        fields = schema.get("properties") or {}
-        if schema.get("additionalProperties") is not False or set(schema.get("required", ())) != set(fields):
-            return False
-        return all(_closed(field) for field in fields.values())
-    return all(_closed(part) for key in ("items", "anyOf") for part in _several(schema.get(key)))
-
-
-def _several(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _messages(messages: list[Message], server: Server) -> Iterator[Json]:
-    if any(_unsaid(message) for message in messages):
-        messages = sendable(message for message in messages if not _unsaid(message))
+    messages = spoken(messages)
     thoughtful = _thoughtful(messages, server)
+    before = ""
     for number, message in enumerate(messages):
         match message.role:
             case "user":
-                yield {"role": "user", "content": _content(message.parts)}
+                if server.strict and before == "tool":
+                    yield _STOPPED
+                yield {"role": "user", "content": _content(message.parts, server)}
             case "assistant":
                 yield _assistant(message, server, number in thoughtful)
             case "tool":
                 for result in message.results:
                     yield {"role": "tool", "tool_call_id": _call_id(result.call_id, server), "content": result.content}
-
-
-def _unsaid(message: Message) -> bool:
-    """An answer that was stopped while thinking: nothing of it can be sent."""
-    return message.role == "assistant" and not any(isinstance(part, Text | ToolCall) for part in message.parts)
+        before = message.role
+    if server.strict and before == "assistant":
+        yield _GO_ON
 
 
 def _thoughtful(messages: list[Message], server: Server) -> set[int]:
@@ -169,14 +156,15 @@ def _assistant(message: Message, server: Server, thoughtful: bool) -> Json:
     if thoughtful:
         same = _of(message, server)
         said["reasoning_content"] = message.reasoning if same else ""
-    if details := [detail for some in _private(message, server, "details") for detail in some]:
+    details = [detail for some in _private(message, server, "details") for detail in some]
+    if details and message.model == f"{server.name}/{server.model}":
         said["reasoning_details"] = details
     if message.calls:
         said["tool_calls"] = [
             {
                 "id": _call_id(call.id, server),
                 "type": "function",
-                "function": {"name": re.sub(r"[^a-zA-Z0-9_-]", "_", call.name)[:64], "arguments": call.arguments},
+                "function": {"name": tool_name(call.name), "arguments": call.arguments},
             }
             for call in message.calls
         ]
@@ -198,36 +186,36 @@ def _of(message: Message, server: Server) -> bool:
     return not server.openai and (message.model or "").partition("/")[0] == server.name
 
 
-def _content(parts: Iterable[Part]) -> str | list[Json]:
-    sent = [_part(part) for part in parts]
+def _content(parts: Iterable[Part], server: Server) -> str | list[Json]:
+    sent = [_part(part, server) for part in parts]
     if all(part["type"] == "text" for part in sent):
         return "\n\n".join(part["text"] for part in sent)
     return sent
 
 
-def _part(part: Part) -> Json:
+def _part(part: Part, server: Server) -> Json:
     match part:
         case Text(text=text):
             return {"type": "text", "text": text}
         case Blob(data=None, name=name, media_type=media_type):
             raise ProviderError("bad_request", f"the attachment {name or media_type} was not loaded")
         case Blob(data=bytes(data), name=name, media_type=media_type):
-            return _blob(media_type, data, name)
+            return _blob(media_type, data, name, server)
         case _:
             raise ProviderError("bad_request", f"a user cannot say a {type(part).__name__}")
 
 
-def _blob(media_type: str, data: bytes, name: str | None) -> Json:
+def _blob(media_type: str, data: bytes, name: str | None, server: Server) -> Json:
     kind, _, form = media_type.partition(";")[0].partition("/")
-    encoded = base64.b64encode(data).decode()
-    url = f"data:{media_type};base64,{encoded}"
     if kind == "image":
-        return {"type": "image_url", "image_url": {"url": url}}
+        return {"type": "image_url", "image_url": {"url": data_url(media_type, data)}}
     if form == "pdf":
-        return {"type": "file", "file": {"filename": name or "document.pdf", "file_data": url}}
+        if server.mistral:
+            return {"type": "document_url", "document_url": data_url(media_type, data)}
+        return {"type": "file", "file": {"filename": name or "document.pdf", "file_data": data_url(media_type, data)}}
     if kind == "audio":
         form = {"mpeg": "mp3", "x-wav": "wav"}.get(form, form)
-        return {"type": "input_audio", "input_audio": {"data": encoded, "format": form}}
+        return {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": form}}
     if kind == "text":
         return {"type": "text", "text": data.decode(errors="replace")}
     raise ProviderError(
@@ -245,7 +233,5 @@ def _tool(spec: ToolSpec) -> Json:
 
 
 def _call_id(name: str, server: Server) -> str:
-    """The id if the server takes it, or one that it takes, the same each time: ids come from other providers too."""
-    if (_MISTRAL_ID if server.mistral else _ID).fullmatch(name):
-        return name
-    return hashlib.sha256(name.encode(errors="replace")).hexdigest()[:9]
+    """The id if the server takes it, or one that it takes."""
+    return known_as(name, _STRICT_ID if server.strict else _ID)

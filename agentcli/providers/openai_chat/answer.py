@@ -1,13 +1,11 @@
 """The answer of a server that speaks chat completions: bytes in, chunks out. It knows nothing of the network.
 
-`decode()` reads one server-sent event; `Answer` reads a body. An answer is complete once `[DONE]` or a finish reason was seen: some
-servers send only the one, some only the other. After a finish reason more may come: usage always does, text sometimes. An `error` that
-is not empty, anywhere, ends the answer as an error; what came before it has been handed on. Only the first choice is read.
+An answer is complete once `[DONE]` or a finish reason was seen: some servers send only the one, some only the other. After a finish
+reason more may come: usage always does, text sometimes. An `error` that is not empty, anywhere, ends the answer as an error; what came
+before it has been handed on. Only the first choice is read.
 
 Tool calls come in pieces, which belong together by `index`; where that is missing, by `id`, or else to the last call; where it is the
 same for several calls, a new id with a name begins another.
-
-Half a surrogate pair at the end of a piece of text waits for the other half, so that every chunk can be written as UTF-8.
 """
 
 from __future__ import annotations
@@ -17,12 +15,16 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agentcli.core.message import Stop, Usage, speakable
 from agentcli.core.provider import CallChunk, Chunk, ProviderError, ReasoningChunk, StopChunk, TextChunk, UsageChunk
-from agentcli.providers.openai_chat.completion import Call, Completion, Delta, Function, failure, loads, read, usage_of
-from agentcli.providers.sse import LIMIT, ServerEvent, ServerEvents
+from agentcli.providers import body
+from agentcli.providers.fault import reported
+from agentcli.providers.lenient import loads
+from agentcli.providers.openai_chat.completion import Call, Completion, Delta, Function, read, usage_of
+from agentcli.providers.sse import ServerEvent
+from agentcli.providers.words import Words
 
 __all__ = ["KIND", "Answer"]
 
@@ -40,9 +42,6 @@ _STOPS: dict[str, Stop] = {
 }
 _BROKEN = {"error": "server", "insufficient_system_resource": "overloaded", "abort": "cut"}
 
-_START = 4096  # bytes of a body that are looked at to see what it is, and quoted if it is none and ends within them
-_FIELDS = (b":", b"data", b"event", b"id", b"retry", b"error")  # how a line of an event stream begins
-
 
 class _Begun(Struct):
     """A tool call that has begun."""
@@ -52,14 +51,9 @@ class _Begun(Struct):
     arguments: list[str] = []
 
 
-_Words: TypeAlias = type[TextChunk] | type[ReasoningChunk]
-
-
 class State(Struct):
     """What has to be remembered from one event to the next."""
 
-    seen: bool = False  # a completion came
-    done: bool = False  # the stop chunk has been said
     finish: str | None = None
     refused: bool = False
     usage: Usage | None = None
@@ -67,108 +61,66 @@ class State(Struct):
     by_index: dict[int, _Begun] = {}
     details: list[Any] = []  # reasoning_details that wait for the end of the thinking
     echo: bool = False  # the thinking came as `reasoning_content`
-    half: tuple[_Words, str] | None = None  # the first half of a surrogate pair, until the second comes
+    words: Words = field(default_factory=Words)
 
 
-class Answer:
+class Answer(body.Answer):
     """One body: an event stream, or a JSON document in place of one."""
 
+    speaks = "chat completions"
+
     def __init__(self) -> None:
-        self._events = ServerEvents()
+        super().__init__()
         self._state = State()
-        self._start = b""
-        self._document: bytearray | None = None
-        self._known = False  # which of the two it is
 
-    def feed(self, data: bytes) -> Iterator[Chunk]:
-        """The chunks that this piece completes. To be iterated to its end."""
-        if not self._known:
-            self._look(data)
-        if self._document is not None:
-            self._document += data
-            if len(self._document) > LIMIT:
-                raise ProviderError("too_large", f"the server sent an answer of more than {LIMIT >> 20} MiB in one piece")
-            return
-        state = self._state
-        for event in self._events.feed(data):
-            yield from decode(event, state)
+    @property
+    def complete(self) -> bool:
+        return self.done or self._state.finish is not None
 
-    def end(self) -> Iterator[Chunk]:
-        """What is left when the body has ended. An answer that was not complete is an error."""
-        state = self._state
-        if self._document is not None:
-            yield from self._whole()
-        elif not state.done and not state.finish:
-            yield from _flush(state)
-            if not state.seen and not self._is_stream():
-                raise _not_an_answer(self._start.decode(errors="replace") if len(self._start) < _START else "…")
-            raise _cut()
-        if not state.done:
-            yield from finish(state)
+    def event(self, event: ServerEvent) -> Iterator[Chunk]:
+        """What is not JSON is a comment, or the end, or, in an event of that type, an error."""
+        data = event.data
+        if data.startswith("{"):
+            if event.event == "error":
+                raise reported(loads(data))
+            self.seen = True
+            completion = read(data)
+            yield from _chunks(completion, self._state)
+            if completion.choices is None and completion.usage is None and (error := _unlike(data)):
+                raise error
+        elif data.startswith("[DONE]"):
+            yield from self.finish()
+        elif event.event == "error":
+            raise reported(data or "it did not say which")
 
-    def _look(self, data: bytes) -> None:
-        self._start = (self._start + data)[:_START]
-        start = self._start.removeprefix(b"\xef\xbb\xbf").lstrip()
-        if not start or b"\xef\xbb\xbf".startswith(start):
-            return  # nothing to tell it by yet
-        self._known = len(self._start) >= _START or start[:1] in b"<{[" or start.startswith(_FIELDS)
-        if start[:1] == b"<":
-            raise ProviderError(
-                "protocol",
-                "the server sent a web page, not an answer",
-                hint="Is the base URL right? It usually ends in /v1.",
-            )
-        if start[:1] in b"{[":
-            self._document = bytearray()
-
-    def _is_stream(self) -> bool:
-        start = self._start.removeprefix(b"\xef\xbb\xbf").lstrip()
-        return any(start.startswith(name) or name.startswith(start) for name in _FIELDS)
-
-    def _whole(self) -> Iterator[Chunk]:
-        text = bytes(self._document or b"").decode("utf-8-sig", errors="replace")
+    def document(self, text: str) -> Iterator[Chunk]:
         try:
             value = loads(text)
         except ProviderError:
-            raise _cut() from None
+            raise body.cut() from None
         if isinstance(value, list) and value and isinstance(value[0], dict):
             text = msgspec.json.encode(value[0]).decode()
         completion = read(text)
         yield from _chunks(completion, self._state)
         if not completion.choices:
-            raise _unlike(text) or _not_an_answer(text)
+            raise _unlike(text) or body.not_an_answer(text, self.speaks)
+        yield from self.finish()
 
+    def flush(self) -> Iterator[Chunk]:
+        yield from _flush(self._state)
 
-def decode(event: ServerEvent, state: State) -> Iterator[Chunk]:
-    """The chunks in one event. What is not JSON is a comment, or the end, or, in an event of that type, an error."""
-    data = event.data
-    if state.done:
-        return
-    if data.startswith("{"):
-        if event.event == "error":
-            raise failure(loads(data))
-        state.seen = True
-        completion = read(data)
-        yield from _chunks(completion, state)
-        if completion.choices is None and completion.usage is None and (error := _unlike(data)):
-            raise error
-    elif data.startswith("[DONE]"):
-        yield from finish(state)
-    elif event.event == "error":
-        raise failure(data or "it did not say which")
-
-
-def finish(state: State) -> Iterator[Chunk]:
-    """The end, as the server has said it: what was held back, and how the answer ended."""
-    state.done = True
-    yield from _flush(state)
-    reason = state.finish or ""
-    if reason in _BROKEN:
-        raise ProviderError(_BROKEN[reason], f"the model's server broke off the answer: {reason}")
-    stop = _STOPS.get(reason, "done")
-    if stop == "done":
-        stop = "tools" if state.calls else "refused" if state.refused else "done"
-    yield StopChunk(stop)
+    def finish(self) -> Iterator[Chunk]:
+        """The end, as the server has said it: what was held back, and how the answer ended."""
+        self.done = True
+        state = self._state
+        yield from _flush(state)
+        reason = state.finish or ""
+        if reason in _BROKEN:
+            raise ProviderError(_BROKEN[reason], f"the model's server broke off the answer: {reason}")
+        stop = _STOPS.get(reason, "done")
+        if stop == "done":
+            stop = "tools" if state.calls else "refused" if state.refused else "done"
+        yield StopChunk(stop)
 
 
 def _chunks(completion: Completion, state: State) -> Iterator[Chunk]:
@@ -184,7 +136,7 @@ def _chunks(completion: Completion, state: State) -> Iterator[Chunk]:
                 and not delta.reasoning
                 and not delta.reasoning_details
                 and not state.details
-                and not state.half
+                and not state.words.waits
                 and (content.isascii() or speakable(content) is content)
             ):
                 if content:
@@ -196,14 +148,14 @@ def _chunks(completion: Completion, state: State) -> Iterator[Chunk]:
         if choice.finish_reason:
             state.finish = choice.finish_reason
         if choice.error:
-            raise failure(choice.error)
+            raise reported(choice.error)
     if completion.usage or completion.x_groq:
         usage = usage_of(completion)
         if usage and usage != state.usage:
             state.usage = usage
             yield UsageChunk(usage)
     if completion.error:
-        raise failure(completion.error)
+        raise reported(completion.error)
 
 
 def _words(delta: Delta, state: State) -> Iterator[Chunk]:
@@ -232,32 +184,16 @@ def _others(delta: Delta, state: State) -> Iterator[Chunk]:
         yield from _call(Call(function=delta.function_call), state)
 
 
-def _said(kind: _Words, text: str, state: State) -> Iterator[Chunk]:
-    """The text, but for the half of a surrogate pair at its end: that one waits for the other half."""
-    if not text:
-        return
-    if state.half and state.half[0] is kind:
-        text = state.half[1] + text
-        state.half = None
-    if kind is TextChunk or state.half:
+def _said(kind: type[TextChunk | ReasoningChunk], text: str, state: State) -> Iterator[Chunk]:
+    if kind is TextChunk and text and state.details:
         yield from _flush(state)
-    if "\ud800" <= text[-1] <= "\udbff":
-        state.half = kind, text[-1]
-        text = text[:-1]
-    if text := speakable(text):
-        yield _chunk(kind, text, state)
-
-
-def _chunk(kind: _Words, text: str, state: State) -> Chunk:
-    return ReasoningChunk(text, {KIND: {"field": "reasoning_content"}}) if kind is ReasoningChunk and state.echo else kind(text)
+    echo = kind is ReasoningChunk and state.echo
+    yield from state.words.say(kind, text, {KIND: {"field": "reasoning_content"}} if echo else {})
 
 
 def _flush(state: State) -> Iterator[Chunk]:
     """What was held back and can wait no longer: half a character, and the details of the thinking that has ended."""
-    if state.half:
-        kind, half = state.half
-        state.half = None
-        yield _chunk(kind, speakable(half), state)
+    yield from state.words.flush()
     if state.details:
         kept: Json = {"field": "reasoning_content"} if state.echo else {}
         kept["details"] = _joined(state.details)
@@ -359,16 +295,4 @@ def _unlike(text: str) -> ProviderError | None:
     """The error in an object that is no completion and has no `error`, but looks like one."""
     value = loads(text)
     about = isinstance(value, dict) and (value.get("message") or value.get("detail"))
-    return failure(value) if about else None
-
-
-def _cut() -> ProviderError:
-    return ProviderError("cut", "the answer was cut off", hint="Ask again, or go on from what there is.")
-
-
-def _not_an_answer(text: str) -> ProviderError:
-    return ProviderError(
-        "protocol",
-        f"the server sent something that is not an answer: {text.strip()}",
-        hint="Does this base URL speak chat completions?",
-    )
+    return reported(value) if about else None
