@@ -1,4 +1,4 @@
-"""Asks a server for its models: does it answer (`doctor`), and which is its first (when nobody named one)?
+"""Asks a server for its models, to see whether it answers (`doctor`). What the models are: `listing`.
 
 One `GET …/models`, on the way that a question would take, and one clock for all of it.
 """
@@ -11,19 +11,16 @@ import socket
 import ssl
 from typing import NamedTuple
 
-import msgspec
-
 from agentcli.core.provider import ProviderError
 from agentcli.providers import Clocks
 from agentcli.providers.http.fault import broken, causes
 from agentcli.providers.http.httpx import httpx
 from agentcli.providers.http.route import Route
+from agentcli.providers.listing import address
 
-__all__ = ["PATIENCE", "Outcome", "first_model", "probe"]
+__all__ = ["PATIENCE", "Outcome", "probe"]
 
 PATIENCE = 3.0  # seconds for all of it
-_LIST = 1 << 20  # bytes of a list of models
-_NAME = 200  # characters of a model's name
 
 
 class Outcome(NamedTuple):
@@ -34,16 +31,16 @@ class Outcome(NamedTuple):
     hint: str = ""
 
 
-async def probe(url: str, *, patience: float = PATIENCE) -> Outcome:
+async def probe(url: str, *, kind: str = "openai-chat", patience: float = PATIENCE) -> Outcome:
     """Ask the server at a base URL, without a key. It never raises, and takes no longer than `patience`."""
-    route = _route(url, {}, patience)
+    route = Route("the server", address(kind, url), {}, Clocks(connect=patience), keep=False)
     try:
         where = route.where
     except ProviderError as error:
         return Outcome("proxy" if route.understood else "address", error.message, error.hint)
     through = route.proxy is not None and not route.proxy.socks and route.base.scheme == "http"
     try:
-        return _judged((await _ask(route, patience, most=0))[0], through=through)
+        return _judged(await _status(route, patience), through=through)
     except TimeoutError:
         return Outcome("timeout", f"no answer within {patience:g} s while asking", "Is a firewall or a proxy in the way?")
     except httpx.HTTPError as error:
@@ -55,39 +52,14 @@ async def probe(url: str, *, patience: float = PATIENCE) -> Outcome:
         return Outcome(error.kind, error.message, error.hint)
 
 
-async def first_model(url: str, key: str | None, *, patience: float = PATIENCE) -> str | None:
-    """The first model that the server at a base URL lists; None if it does not say, whatever it does instead."""
-    try:
-        route = _route(url, {"authorization": f"Bearer {key}"} if key else {}, patience)
-        status, body = await _ask(route, patience, most=_LIST)
-        listed = msgspec.json.decode(body) if status == 200 else None
-    except (ProviderError, httpx.HTTPError, TimeoutError, ValueError, RecursionError):
-        return None
-    match listed:
-        case {"data": [{"id": str(name)}, *_]} if 0 < len(name) <= _NAME and name.isprintable():
-            return name
-    return None
-
-
-def _route(url: str, headers: dict[str, str], patience: float) -> Route:
-    return Route("the server", url, headers, Clocks(connect=patience), keep=False)
-
-
-async def _ask(route: Route, patience: float, *, most: int) -> tuple[int, bytes]:
-    """The status of the answer, and as much of its body as is wanted; nothing of one that is longer."""
+async def _status(route: Route, patience: float) -> int:
+    """The status of the answer. Its body is left unread."""
     deadline = asyncio.get_running_loop().time() + patience
     request = route.request("/models")
     try:
         request.extensions["connection"] = await route.transport.connect(request.url)
         async with asyncio.timeout_at(deadline):
-            response = await route.transport.handle_async_request(request)
-            body = bytearray()
-            if most and isinstance(response.stream, httpx.AsyncByteStream):
-                async for piece in response.stream:
-                    body += piece
-                    if len(body) > most:
-                        return response.status_code, b""
-            return response.status_code, bytes(body)
+            return (await route.transport.handle_async_request(request)).status_code
     finally:
         await route.aclose()
 
