@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from agentcli.cli import option
 from agentcli.errors import UserError
+from agentcli.providers import Endpoint
 
 if TYPE_CHECKING:
     from agentcli.assemble import Choice
@@ -32,28 +34,32 @@ def doctor(
     from agentcli.config import Config, places
     from agentcli.ui import doctor as ui
 
-    checks = list(ui.versions())
     where = _tried(places)
-    checks += [ui.Check("fault", "paths", where.message, where.hint)] if isinstance(where, UserError) else ui.folders(where)
     loaded = _tried(lambda: assemble.config(config))
-    checks += ui.configuration(loaded)
     settings = Config() if isinstance(loaded, UserError) else loaded.config
 
     async def main() -> int:
-        chosen: tuple[str, str] | None = None
-        if not isinstance(loaded, UserError):
-            choice = await _choice(loaded)
-            name = "" if isinstance(choice, UserError) else choice.name.partition("/")[0]
-            place = _tried(lambda: assemble.endpoint(name, loaded)) if name else None
-            checks.extend(ui.model(choice, place if isinstance(place, UserError) else None))
-            chosen = (name, "" if place is None or isinstance(place, UserError) else place.base_url)
-        checks.extend(ui.keys(settings))
-        checks.extend(ui.network())
-        checks.extend(await ui.servers(ui.addresses(settings, chosen), chosen[0] if chosen else None))
-        checks.extend(ui.terminal())
-        checks.extend(ui.limits())
+        checks = list(ui.versions())
+        checks += ui.extras(None if isinstance(where, UserError) else where.models)
+        checks += [ui.Check("fault", "paths", where.message, where.hint)] if isinstance(where, UserError) else ui.folders(where)
+        checks += ui.configuration(loaded)
+        choice = None if isinstance(loaded, UserError) else await _choice(loaded)
+        used = choice.name.partition("/")[0] if choice and not isinstance(choice, UserError) else None
+        found = await _places(ui.configured(settings, used), None if isinstance(loaded, UserError) else loaded)
+        if choice:
+            problem = found.get(used or "")
+            checks += ui.model(choice, problem if isinstance(problem, UserError) else None)
+        checks += ui.keys(settings, found, used)
+        checks += ui.network()
+        asked = {name: place if isinstance(place, Endpoint) else ui.way(name, settings) for name, place in found.items()}
+        checks += await ui.servers({name: place for name, place in asked.items() if place}, used)
+        lost = {name: found[name] for name, place in asked.items() if place is None and name != used}
+        checks += [ui.Check("note", "server", why.message, why.hint) for why in lost.values() if isinstance(why, UserError)]
+        checks += await ui.near(found)
+        checks += ui.terminal()
+        checks += ui.limits()
         if not isinstance(where, UserError):
-            checks.extend(ui.threads(_tried(lambda: assemble.store().rows())))
+            checks += ui.threads(_tried(lambda: assemble.store().rows()))
         ui.print_checks(checks, json=json)
         return ui.exit_code(checks)
 
@@ -75,3 +81,15 @@ async def _choice(loaded: Loaded) -> Choice | UserError:
         return await choose(loaded)
     except UserError as error:
         return error
+
+
+async def _places(names: Iterable[str], loaded: Loaded | None) -> dict[str, Endpoint | UserError]:
+    """Where the providers are, with their keys. A command or a keyring that gives one may take its time, so they are asked at once."""
+    import asyncio
+
+    from agentcli.assemble import endpoint
+    from agentcli.core.apart import in_thread
+
+    names = list(names)
+    found = await asyncio.gather(*(in_thread(_tried, partial(endpoint, name, loaded), name="key") for name in names))
+    return dict(zip(names, found, strict=True))

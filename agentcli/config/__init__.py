@@ -40,6 +40,7 @@ class Places(Struct, frozen=True):
     agents: Path
     history: Path
     cache: Path
+    models: Path
 
 
 class Loaded(Struct, frozen=True):
@@ -62,7 +63,9 @@ def places() -> Places:
     """Where things lie: all under `AGENTCLI_HOME` if it is set, else in the platform's own folders."""
     if home := os.environ.get("AGENTCLI_HOME"):
         root = Path(os.path.abspath(os.path.expanduser(home)))
-        return Places(root / "config.toml", root / "threads", root / "blobs", root / "agents", root / "history", root / "cache")
+        return Places(
+            root / "config.toml", root / "threads", root / "blobs", root / "agents", root / "history", root / "cache", root / "models"
+        )
     from platformdirs import PlatformDirs
 
     folders = PlatformDirs("agentcli", appauthor=False)
@@ -77,7 +80,9 @@ def places() -> Places:
             exit_code=Exit.CONFIG,
         )
     config, data, state, cache = map(Path, found)
-    return Places(config / "config.toml", data / "threads", data / "blobs", config / "agents", state / "history", cache)
+    return Places(
+        config / "config.toml", data / "threads", data / "blobs", config / "agents", state / "history", cache, data / "models"
+    )
 
 
 def load(file: Path | None = None, overrides: Mapping[str, Any] = {}) -> Loaded:
@@ -151,6 +156,8 @@ def _anchored(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     for provider in providers.values() if isinstance(providers, dict) else ():
         if isinstance(provider, dict) and provider.get("script") and isinstance(script := provider["script"], str):
             provider["script"] = _anchor(script, folder)
+        if isinstance(provider, dict) and isinstance(models := provider.get("models"), dict):
+            provider["models"] = {name: _anchor(path, folder) if isinstance(path, str) else path for name, path in models.items()}
     return document
 
 

@@ -60,6 +60,8 @@ def template() -> str:
 
 _EXAMPLES = {
     "model": '"openai/gpt-5.4"',
+    "fallback": '["anthropic/claude-sonnet-5"]',
+    "aliases": '{ fast = "groq/openai/gpt-oss-120b" }',
     "system": '"Answer briefly."',
     "tools": '["clock"]',
     "kind": '"openai-chat"',
@@ -68,6 +70,8 @@ _EXAMPLES = {
     "key-command": '"pass show lab"',
     "headers": '{ X-Team = "blue" }',
     "script": '"script.toml"',
+    "models": '{ qwen = "models/qwen3.gguf" }',
+    "context": "32768",
 }
 
 

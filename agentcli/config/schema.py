@@ -43,6 +43,15 @@ class ProviderConfig(Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
     key_command: Annotated[Line, _is("A command that prints the key, e.g. `pass show lab`.")] = ""
     headers: Annotated[dict[Name, Line], _is("More headers to send with every request.")] = {}
     script: Annotated[Line, _is("The script of a `scripted` provider; relative to this file.")] = ""
+    context: Annotated[
+        int,
+        Meta(ge=0, le=1 << 40, title="a whole number of tokens"),
+        _is("How many tokens its models hold, where that is not known."),
+    ] = 0
+    models: Annotated[
+        dict[Name, Line],
+        _is('Names for model files of a `local` provider: `qwen = "models/qwen3.gguf"`; relative to this file.'),
+    ] = {}
 
     def __post_init__(self) -> None:
         if self.key_env and self.key_command:
@@ -67,6 +76,9 @@ class Config(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_f
         Meta(ge=0, le=100, title="a whole number from 0 to 100"),
         _is("How often a request that failed before any answer is made again."),
     ] = 4
+    fallback: Annotated[
+        tuple[Line, ...], _is("The models to ask instead, in this order, when the model is overloaded or cannot be reached.")
+    ] = ()
     max_steps: Annotated[
         int,
         Meta(ge=1, le=1_000_000, title="a whole number above 0"),
@@ -75,6 +87,7 @@ class Config(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_f
     tools: Annotated[tuple[Line, ...], _is("The tools a model may use: names, or `path.py:function`, relative to this file.")] = ()
     save: Annotated[bool, _is("Keep the threads of `ask`.")] = True
     plain: Annotated[bool, _is("No colour, no redraw.")] = False
+    aliases: Annotated[dict[Name, Line], _is("Short names for models, e.g. `fast` for `openai/gpt-5.4-mini`.")] = {}
     settings: Annotated[dict[Name, Setting], _is("Settings of the model: `temperature`, `max-tokens`, `effort` and others.")] = {}
     providers: Annotated[dict[Name, ProviderConfig], _is("Servers of your own, by name.")] = {}
 
@@ -96,5 +109,5 @@ FLAGS = {
 VARIABLES = {
     key: f"AGENTCLI_{key.upper().replace('-', '_')}"
     for key in Config.__struct_encode_fields__
-    if key not in ("tools", "settings", "providers")
+    if key not in ("tools", "settings", "providers", "aliases", "fallback")
 }
