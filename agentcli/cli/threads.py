@@ -38,16 +38,29 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 @app.command("list")
 def list_(
     limit: Limit = None,
+    sort: Annotated[
+        str, typer.Option("--sort", metavar="updated|tokens|cost", help="What comes first: the newest, or what took most.")
+    ] = "updated",
     json: Json = False,
 ) -> None:
     """List threads, newest first."""
+    if sort not in ui.ORDERS:
+        raise UserError(f"there is no order {sort!a}", hint=f"Orders: {', '.join(ui.ORDERS)}.", exit_code=Exit.USAGE)
     rows = assemble.store().rows()
     whole = [row for row in rows if not row.damaged]
+    price = None
+    if json or sort == "cost":
+        from agentcli.ui.cost import Pricing
+
+        price = Pricing.here()
+    lines = ui.first_lines(whole, sort, limit or 0 if json else _most(limit, LIMIT), price, counted=json)
     if json:
-        stdout.print_json(whole[: limit or None])
+        ui.print_lines_as_json(lines)
     else:
-        ui.print_rows(whole, _most(limit, LIMIT))
+        ui.print_lines(lines, len(whole) - len(lines), sort)
     ui.say_damaged(rows)
+    if price and price.hint and not json:
+        say(price.hint, dim=True)
     if not rows:
         say("There are no threads yet; `agentcli chat` starts one.", dim=True)
 

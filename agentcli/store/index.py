@@ -8,6 +8,8 @@ because the clock of some file systems cannot tell two such changes apart.
 Everything is decoded strictly, so a document that could not be opened is already named as damaged here, and the others still list.
 A thread that has a journal, because a turn is in flight or its program died in one, is listed with what the journal adds: a question
 that crashed is still the last thing that was said. That is read each time, without a lock and without writing anything.
+
+With each row goes what the thread's answers took, packed (usage.py): a list that does not show it does not unpack it.
 """
 
 from __future__ import annotations
@@ -23,23 +25,24 @@ from time import time
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from agentcli.core.document import FORMAT, Origin
+from agentcli.core.document import FORMAT, Compaction, Origin
 from agentcli.core.message import Message
 from agentcli.core.thread import Thread
 from agentcli.errors import UserError
 from agentcli.store import disk
 from agentcli.store.folder import DamagedError, Folder
+from agentcli.store.usage import packed, spent
 
 __all__ = ["ID", "Row", "in_flight", "names", "rows"]
 
-VERSION = 1  # of the cache
+VERSION = 2  # of the cache
 RACY = 1.0  # seconds
 
 ID = re.compile(r"[0-9a-hjkmnp-tv-z]{8}")  # Crockford base32
 
 
 class Row(Struct, frozen=True, omit_defaults=True):
-    """What a list shows of a thread. `damaged` says why it cannot be read."""
+    """What a list shows of a thread. `damaged` says why it cannot be read; `spent` is packed."""
 
     id: str
     title: str
@@ -50,6 +53,7 @@ class Row(Struct, frozen=True, omit_defaults=True):
     agent: str | None
     path: str
     damaged: str | None = None
+    spent: bytes = b""
 
 
 class _Document(Struct):
@@ -65,6 +69,7 @@ class _Document(Struct):
     agent: str | None = None
     model: str | None = None
     parent: Origin | None = None
+    compactions: list[Compaction] | UnsetType = UNSET
 
 
 class _Entry(Struct, array_like=True):
@@ -80,6 +85,7 @@ class _Entry(Struct, array_like=True):
     model: str | None
     agent: str | None
     damaged: str | None
+    spent: bytes
 
 
 class _Cache(Struct, array_like=True):
@@ -164,7 +170,7 @@ def _store(cache: Path, folder: Path, entries: dict[str, _Entry]) -> None:
 
 def _read(path: Path, name: str, inode: int, changed: int, size: int) -> _Entry | None:
     at = changed / 1e9
-    entry = _Entry(inode, changed, size, "", at, at, 0, None, None, None)
+    entry = _Entry(inode, changed, size, "", at, at, 0, None, None, None, b"")
     try:
         document = _understood(disk.read(path), name)
     except FileNotFoundError:
@@ -176,7 +182,15 @@ def _read(path: Path, name: str, inode: int, changed: int, size: int) -> _Entry 
     entry.messages = len(document.messages)
     entry.created = _seconds(document.created, at)
     entry.updated = _seconds(document.updated, at)
+    entry.spent = _spent(document)
     return entry
+
+
+def _spent(thread: _Document | Thread) -> bytes:
+    """What the thread's own answers took: not those that it shares with the one it was forked from."""
+    compactions = thread.compactions if thread.compactions is not UNSET else ()
+    since = _seconds(thread.created, 0) if thread.parent else None
+    return packed(spent(thread.messages, compactions, model=thread.model, since=since))
 
 
 def _seconds(when: datetime | UnsetType, otherwise: float) -> float:
@@ -210,6 +224,7 @@ def _row(folder: Path, name: str, entry: _Entry) -> Row:
         entry.agent,
         f"{folder}{os.sep}{name}.json",
         entry.damaged,
+        entry.spent,
     )
 
 
@@ -229,4 +244,4 @@ def _seen(folder: Folder, name: str) -> Row | None:
     if not thread.messages and not stands:
         return None
     count = len(thread.messages)
-    return Row(name, thread.title, thread.created, thread.updated, count, thread.model, thread.agent, str(path))
+    return Row(name, thread.title, thread.created, thread.updated, count, thread.model, thread.agent, str(path), None, _spent(thread))

@@ -10,30 +10,39 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from agentcli.core.message import now
+from agentcli.store.index import Row
+from agentcli.store.usage import unpacked
+from agentcli.ui.cost import Price, cost_of_all, money
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.stdout import bold, columns, dim, on_terminal, print_json, put
+from agentcli.ui.table import fit, table
 from agentcli.ui.talk import say
 from agentcli.ui.terminal import flush_typed
 
 if TYPE_CHECKING:
-    from agentcli.store.index import Row
     from agentcli.store.repair import Finding
     from agentcli.store.search import Hit
 
 __all__ = [
+    "ORDERS",
+    "Line",
     "ago",
     "confirm_deletion",
+    "first_lines",
     "iso",
     "print_findings",
     "print_hits",
     "print_hits_as_json",
-    "print_rows",
+    "print_lines",
+    "print_lines_as_json",
     "say_damaged",
     "titled",
 ]
@@ -42,17 +51,61 @@ _BREAKS = re.compile(r"[\t\r\n]+")
 _NAMED = 10  # damaged files named one by one
 
 
-def print_rows(rows: Sequence[Row], limit: int) -> None:
-    """The newest `limit` threads (0: all), and how many more there are."""
-    shown = rows[:limit] if limit else rows
+class Line(Struct, frozen=True):
+    """A thread in a list: how many tokens its own answers took, and what they cost, where that is known."""
+
+    row: Row
+    tokens: int | None
+    cost: dict[str, Any] | None
+
+
+def first_lines(rows: Sequence[Row], by: str, limit: int, price: Price | None, *, counted: bool) -> list[Line]:
+    """The first `limit` threads (0: all) in an order of `ORDERS`; those that are equal in it stay as they are.
+
+    `counted`: also where the order does not need it, say what they took. `price` is asked for each, if there is one.
+    """
+    if by == "updated":
+        return [_line(row, price, counted=counted) for row in rows[: limit or None]]
+    lines = [_line(row, price, counted=True) for row in rows]
+    return sorted(lines, key=ORDERS[by], reverse=True)[: limit or None]
+
+
+# What a list can be sorted by. What is not known comes last.
+ORDERS: dict[str, Callable[[Line], float]] = {
+    "updated": lambda line: line.row.updated.timestamp(),
+    "tokens": lambda line: -1 if line.tokens is None else line.tokens,
+    "cost": lambda line: -1 if line.cost is None else line.cost["amount"],
+}
+
+
+def _line(row: Row, price: Price | None, *, counted: bool) -> Line:
+    if not counted or not row.spent:
+        return Line(row, None, None)
+    found = unpacked(row.spent)
+    return Line(row, sum(each.usage.total for each in found), cost_of_all(found, price) if price else None)
+
+
+def print_lines(lines: Sequence[Line], more: int, by: str) -> None:
+    """The threads, and how many more there are. What they are sorted by is a column."""
     if not on_terminal():
-        put("".join(_fields(row.id, row.title, str(row.messages), iso(row.updated), row.model or "") for row in shown))
-    elif shown:
+        put("".join(_fields(*_plain(line, by)) for line in lines))
+    elif lines:
         moment = now()
-        heads = ("ID", "TITLE", "MESSAGES", "UPDATED", "MODEL")
-        put(_table(heads, [_cells(row, moment) for row in shown]))
-    if len(rows) > len(shown):
-        say(f"{len(rows) - len(shown)} more: --limit 0 shows all.", dim=True)
+        heads = ("ID", "TITLE", "MESSAGES", "UPDATED", *_MORE[by], "MODEL")
+        last = len(heads) - 1
+        rows = [heads, *(_cells(line, moment, by) for line in lines)]
+        put(table(rows, gives=1, least=24, drop=(last, 3, 2), right=(2, *range(4, last))))
+    if more:
+        say(f"{more} more: --limit 0 shows all.", dim=True)
+
+
+_MORE = {"updated": (), "tokens": ("TOKENS",), "cost": ("TOKENS", "COST")}
+
+
+def print_lines_as_json(lines: Sequence[Line]) -> None:
+    """The threads with everything that is known of them."""
+    names = [name for name in Row.__struct_fields__ if name not in ("damaged", "spent")]
+    print_json([{**{name: getattr(line.row, name) for name in names}, "tokens": line.tokens, "cost": line.cost} for line in lines])
 
 
 def say_damaged(rows: Iterable[Row]) -> None:
@@ -138,20 +191,20 @@ def ago(moment: datetime, at: datetime) -> str:
     return "just now"
 
 
-def _cells(row: Row, moment: datetime) -> tuple[str, ...]:
-    return row.id, titled(row.title), f"{row.messages:>8}", ago(row.updated, moment), one_line(row.model or "")
+def _cells(line: Line, moment: datetime, by: str) -> tuple[str, ...]:
+    row = line.row
+    tokens = "" if line.tokens is None else f"{line.tokens:,}"
+    cost = money(line.cost["amount"], line.cost["currency"]) if line.cost else ""
+    more = (tokens, cost)[: len(_MORE[by])]
+    return row.id, titled(row.title), str(row.messages), ago(row.updated, moment), *more, one_line(row.model or "")
 
 
-def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns as wide as what is in them. The title, which is the second, takes what is left; where that is too little, the last
-    columns are left out."""
-    widths = [max(_width(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    count = len(widths)
-    while count > 2 and columns() - sum(widths[2:count]) - widths[0] - 2 * (count - 1) < min(widths[1], 24):
-        count -= 1
-    widths[1] = max(8, min(widths[1], columns() - sum(widths[2:count]) - widths[0] - 2 * (count - 1)))
-    lines = ["  ".join(_fit(cell, width) for cell, width in zip(row[:count], widths, strict=False)).rstrip() for row in (heads, *rows)]
-    return "\n".join([dim(lines[0]), *lines[1:]]) + "\n"
+def _plain(line: Line, by: str) -> tuple[str, ...]:
+    row = line.row
+    tokens = "" if line.tokens is None else str(line.tokens)
+    cost = f"{line.cost['amount']:.9f}".rstrip("0").rstrip(".") if line.cost else ""
+    more = (tokens, cost)[: len(_MORE[by])]
+    return row.id, row.title, str(row.messages), iso(row.updated), row.model or "", *more
 
 
 def _excerpt(line: str, text: str, width: int) -> str:
@@ -162,7 +215,7 @@ def _excerpt(line: str, text: str, width: int) -> str:
     start = 0 if end < width - 1 else max(0, begin - width // 3)
     shown = f"…{line[start:]}" if start else line
     begin, end = (place - start + (1 if start else 0) for place in (begin, end))
-    shown = _fit(shown, max(width, 8)).rstrip()
+    shown = fit(shown, max(width, 8)).rstrip()
     return f"{shown[:begin]}{bold(shown[begin:end])}{shown[end:]}" if end <= len(shown) else shown
 
 
@@ -176,21 +229,3 @@ def titled(text: str) -> str:
 
 def iso(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _width(text: str) -> int:
-    """Cells on the screen."""
-    if text.isascii():
-        return len(text)
-    from wcwidth import wcswidth
-
-    return max(wcswidth(text), 0)
-
-
-def _fit(text: str, width: int) -> str:
-    """The text in exactly so many cells."""
-    if (cells := _width(text)) <= width:
-        return text + " " * (width - cells)
-    while text and _width(text) > width - 1:
-        text = text[: min(len(text) - 1, width - 1)]
-    return _fit(f"{text}…", width)
