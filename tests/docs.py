@@ -39,6 +39,7 @@ from typing import Any, get_args
 
 from agentcli.core.event import Event, TurnEnded
 from agentcli.errors import Exit
+from agentcli.providers import PROVIDERS
 from tests.model_server import Asked, ModelServer, Reply, sse
 
 __all__ = ["ROOT", "Done", "Step", "command_tree", "fits", "generated", "help_text", "model", "pages", "run", "session", "wrong"]
@@ -344,6 +345,17 @@ def _document_part(old: str) -> str:
     return _table(("key", "type", "what it is"), [(f"`{name}`", _type(of), kept.get(f"`{name}`", "?")) for name, of in fields])
 
 
+def _providers_part(old: str) -> str:
+    notes = _kept(old)
+    rows = []
+    for name, entry in PROVIDERS.items():
+        url = entry.base_url_variable and f"`{entry.base_url_variable}`"
+        key = entry.key_variable and f"`{entry.key_variable}`"
+        model = entry.model and f"`{entry.model}`"
+        rows.append((f"`{name}`", f"`{entry.kind}`", key or "none", url or "", model or "its first", notes.get(f"`{name}`", "")))
+    return _table(("name", "speaks", "key", "base URL", "without a name", "what it is"), rows)
+
+
 def _fields(event: Any) -> list[tuple[str, Any]]:
     import msgspec
 
@@ -366,6 +378,7 @@ _TYPES = {
     "float": "number",
     "bool": "true or false",
     "Message": "object",
+    "Compaction": "object",
     "agentcli.core.event.Failure": "object",
     "dict": "object",
     "tuple": "list",
@@ -389,6 +402,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "exit codes": _exit_part,
     "events": _events_part,
     "the document": _document_part,
+    "providers": _providers_part,
 }
 
 _PART = re.compile(r"(<!-- generated: (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)

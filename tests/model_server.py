@@ -37,7 +37,7 @@ __all__ = ["Asked", "Connection", "ModelServer", "Reply", "by_model", "framed", 
 
 Stall = Literal["before headers", "after headers", "mid-stream"]
 
-_CHAT = ("/chat/completions", "/completions", "/responses", "/messages", "/chat")
+_CHAT = ("/chat/completions", "/completions", "/responses", "/messages", "/chat", ":streamGenerateContent")
 _BASE = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "test"}
 _USAGE = {"prompt_tokens": 12, "completion_tokens": 40, "total_tokens": 52}
 

@@ -1,14 +1,18 @@
-"""What the parts are put together from: the command that prints a key."""
+"""What the parts are put together from: which model, where its provider is, and the command that prints a key."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from agentcli import assemble
+from agentcli.core.thread import Thread
 from agentcli.errors import Exit, UserError
+from tests.model_server import ModelServer
 
 
 def key_of(home: Path, command: str) -> str | None:
@@ -42,3 +46,94 @@ def test_a_command_that_fails_is_named_without_its_words(tmp_path: Path, command
     assert says in caught.value.message
     assert "sk-hidden" not in f"{caught.value} {caught.value.hint}"
     assert "key-command" in caught.value.hint
+
+
+# --- where a provider is, and what it speaks ---
+
+
+def reached(name: str, **environment: str) -> tuple[str, str]:
+    os.environ.update(environment)
+    place = assemble.endpoint(name, assemble.config())
+    return place.kind, place.base_url
+
+
+def test_openai_speaks_responses_to_itself_and_chat_to_those_that_imitate_it() -> None:
+    assert reached("openai", OPENAI_API_KEY="k") == ("openai-responses", "https://api.openai.com/v1")
+    assert reached("openai", OPENAI_BASE_URL="https://eu.api.openai.com/v1")[0] == "openai-responses"
+    assert reached("openai", OPENAI_BASE_URL="http://127.0.0.1:8080/v1") == ("openai-chat", "http://127.0.0.1:8080/v1")
+    assert reached("openai", OPENAI_BASE_URL="https://api.openai.com.example.org/v1")[0] == "openai-chat"
+
+
+def test_the_configuration_says_which_of_the_two(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[providers.openai]\nkind = 'openai-responses'\nbase-url = 'http://h/v1'\n")
+    assert assemble.endpoint("openai", assemble.config(file)).kind == "openai-responses"
+
+
+@pytest.mark.parametrize(
+    ("said", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:11434/v1"),
+        ("0.0.0.0", "http://127.0.0.1:11434/v1"),
+        ("0.0.0.0:11500", "http://127.0.0.1:11500/v1"),
+        (":11500", "http://127.0.0.1:11500/v1"),
+        ("http://gpu", "http://gpu:80/v1"),
+        ("https://gpu/", "https://gpu:443/v1"),
+        ("gpu:1/prefix", "http://gpu:1/prefix"),
+        ("[::1]:5", "http://[::1]:5/v1"),
+    ],
+)
+def test_ollama_says_where_it_is_in_many_ways(said: str, url: str) -> None:
+    assert reached("ollama", OLLAMA_HOST=said) == ("openai-chat", url)
+
+
+def test_azure_leaves_the_path_out() -> None:
+    with pytest.raises(UserError, match="no base URL") as caught:
+        assemble.endpoint("azure", assemble.config())
+    assert "AZURE_OPENAI_ENDPOINT" in caught.value.hint
+    url = reached("azure", AZURE_OPENAI_ENDPOINT="https://me.openai.azure.com/", AZURE_OPENAI_API_KEY="k")[1]
+    assert url == "https://me.openai.azure.com/openai/v1"
+
+
+def test_a_server_on_this_machine_needs_no_key() -> None:
+    assert reached("llamacpp") == ("openai-chat", "http://127.0.0.1:8080/v1")
+
+
+# --- which model ---
+
+
+def chosen(thread: Thread | None = None, model: str | None = None, config: str = "") -> assemble.Choice:
+    file = Path(os.environ["AGENTCLI_HOME"]) / "config.toml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(config)
+    return asyncio.run(assemble.choose(assemble.config(None, {"model": model}), thread))
+
+
+def test_a_name_that_was_said_comes_before_everything(server: ModelServer) -> None:
+    os.environ.update(OPENAI_BASE_URL=server.url, ANTHROPIC_API_KEY="k")
+    thread = Thread(model="groq/a")
+    assert chosen(thread, "mistral/b") == ("mistral/b", "--model")
+    assert chosen(thread) == ("groq/a", "this thread's")
+    assert chosen() == ("openai/test", "the first model at OPENAI_BASE_URL")
+    del os.environ["OPENAI_BASE_URL"]
+    assert chosen() == ("anthropic/claude-sonnet-5", "ANTHROPIC_API_KEY is set")
+
+
+def test_an_alias_and_a_provider_alone_are_names_too(server: ModelServer) -> None:
+    config = f"[aliases]\nfast = 'lab/small'\nbad = 'lab'\n[providers.lab]\nbase-url = '{server.url}'\n"
+    assert chosen(model="fast", config=config).name == "lab/small"
+    assert chosen(model="lab", config=config).name == "lab/test"
+    assert chosen(config=config).name == "lab/test"
+    assert chosen(model="anthropic").name == "anthropic/claude-sonnet-5"
+    with pytest.raises(UserError, match="the alias 'bad' says 'lab', which does not name a model"):
+        chosen(model="bad", config=config)
+    with pytest.raises(UserError, match="'fats' does not name a model") as caught:
+        chosen(model="fats", config=config)
+    assert "Did you mean fast, which is lab/small?" in caught.value.hint
+
+
+def test_a_server_that_is_named_but_silent_is_a_fault() -> None:
+    os.environ["OLLAMA_HOST"] = "127.0.0.1:1"
+    with pytest.raises(UserError, match="cannot connect") as caught:
+        chosen()
+    assert "-m ollama/" in caught.value.hint

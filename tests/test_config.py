@@ -348,7 +348,7 @@ def test_a_relative_home_is_made_absolute(tmp_path: Path) -> None:
         found = places()
     root = tmp_path / "here"
     assert [getattr(found, name) for name in found.__struct_fields__] == [
-        root / name for name in ("config.toml", "threads", "blobs", "agents", "history", "cache")
+        root / name for name in ("config.toml", "threads", "blobs", "agents", "history", "cache", "models")
     ]
 
 

@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("agentcli.cli.chat:resume", "Chat in a saved thread; without an id, pick from a list."),
     "ask": ("agentcli.cli.ask:ask", "One question, one answer; joins piped stdin."),
     "threads": ("agentcli.cli.threads:app", "List, show, search, rename, fork, delete, export, import and check threads."),
+    "models": ("agentcli.cli.models:models", "List what can be asked, with context size and price where known."),
+    "local": ("agentcli.cli.local:app", "Install, list and remove the embedded model."),
+    "usage": ("agentcli.cli.usage:usage", "Show tokens and money by day and model."),
+    "keys": ("agentcli.cli.keys:app", "List, set and remove the keys of providers."),
     "config": ("agentcli.cli.config:app", "Show and change the configuration."),
     "doctor": ("agentcli.cli.doctor:doctor", "Find out why it does not work."),
 }

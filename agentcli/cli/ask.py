@@ -51,7 +51,9 @@ def ask(
     The prompt is the arguments, or stdin if there are none; with both, what is piped in is added to the prompt. The answer goes to
     stdout and nothing else does. The thread is saved, so that `agentcli resume` can go on with it.
     """
-    from agentcli.ui.form import REDRAWN, form_for, put_failure
+    from agentcli.config import places
+    from agentcli.ui.cost import Pricing
+    from agentcli.ui.form import DOCUMENTS, REDRAWN, form_for, put_failure
     from agentcli.ui.stdout import reserved, take_apart
     from agentcli.ui.talk import no_colours
 
@@ -87,6 +89,7 @@ def ask(
         form = form_for(json=json, jsonl=jsonl, plain=loaded.config.plain)
         approver = approve.always() if yes else approve.at_the_terminal() if _somebody_there() else None
 
+        price = Pricing(places().cache, loaded.config) if form in DOCUMENTS else None
         answers = 1 if form in REDRAWN else take_apart()
 
         async def main() -> int:
@@ -94,7 +97,7 @@ def ask(
             with reserved():  # a tool's module may print while it is imported
                 session = assemble.session(loaded, on, chosen.name, keep=False, schema=fitting)
             try:
-                return await answer(session, message, approver, form=form, talk=talk, schema=fitting, answers=answers)
+                return await answer(session, message, approver, form=form, talk=talk, schema=fitting, answers=answers, price=price)
             finally:
                 await session.agent.aclose()
 

@@ -31,7 +31,17 @@ __all__ = [
     "overrides",
 ]
 
-Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="The model, as provider/model.")]
+
+def _models(incomplete: str) -> list[str]:
+    from agentcli.cli.complete import model
+
+    return model(incomplete)
+
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME", help="The model, as provider/model, or an alias.", autocompletion=_models),
+]
 System = Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="Instructions for the model.")]
 Files = Annotated[
     list[str] | None, typer.Option("--file", "-f", metavar="PATH", help="Attach a text, an image or a PDF; - is stdin. Repeatable.")

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from agentcli.core.agent import Approve
-from agentcli.core.event import Event, Failure, TurnEnded
+from agentcli.core.document import Compaction
+from agentcli.core.event import Compacted, Event, Failure, MessageAdded, TurnEnded
 from agentcli.core.message import Message
 from agentcli.errors import Exit, UserError
 from agentcli.session import Session, exit_code
+from agentcli.ui.cost import Price, cost_of
 from agentcli.ui.form import DOCUMENTS, FORMS, REDRAWN, Form, pausing, tick
 from agentcli.ui.interrupt import Interrupts
 from agentcli.ui.notices import Talk
@@ -43,15 +45,16 @@ async def ask(
     talk: Talk,
     schema: Schema | None = None,
     answers: int = 1,
+    price: Price | None = None,
 ) -> int:
-    """Ask, show, save; the exit code. `answers` is the descriptor that the answer goes to."""
+    """Ask, show, save; the exit code. `answers` is the descriptor that the answer goes to; `price` says what a turn cost."""
     with Interrupts() as interrupts, closing(Pipe(answers, interrupts.stop)) as out, closing(Pipe(2)) as aside:
         with through(aside):
             fitting = _held_to(schema, out, talk, form)
             shown: Form = fitting or FORMS[form](out, talk)
             try:
                 with closing(shown):
-                    await _take(session, message, pausing(shown, approve), shown, fitting, interrupts, form)
+                    await _take(session, message, pausing(shown, approve), shown, fitting, interrupts, form, price)
             except BaseException:  # what there is of the answer goes out all the same
                 await _delivered(out, _GRACE)
                 raise
@@ -72,12 +75,19 @@ async def _take(
     fitting: Fitting | None,
     interrupts: Interrupts,
     form: str,
+    price: Price | None,
 ) -> None:
     """Carry out the turn, and another one if the answer has to be repaired; and save. A form that is read by a program is told how it
     ended when that is known for good."""
     held = fitting is not None or form in DOCUMENTS
+    said: list[Message | Compaction] = []
 
     def show(event: Event) -> None:
+        match event:
+            case MessageAdded(message=answer):
+                said.append(answer)
+            case Compacted(compaction=compaction):
+                said.append(compaction)
         if not (held and isinstance(event, TurnEnded) and event.source == session.agent.name):
             shown.show(event)
 
@@ -95,7 +105,8 @@ async def _take(
             ticking.cancel()
         session.close()
         if held and session.ended:
-            shown.show(_with_unsaved(session.ended, session.unsaved))
+            ended = replace(session.ended, cost=cost_of(said, price)) if price else session.ended
+            shown.show(_with_unsaved(ended, session.unsaved))
     if held and session.ended is None:  # stopped before it began
         shown.show(TurnEnded(session.agent.name, session.thread.id, stop="interrupted"))
 

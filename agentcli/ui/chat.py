@@ -25,7 +25,8 @@ __all__ = ["Chat"]
 
 
 class Chat:
-    """A conversation at the terminal. `form` makes what shows a turn of a model; the others are how its parts are made."""
+    """A conversation at the terminal. `form` makes what shows a turn of a model, `models` names those that can be asked; the others
+    are how its parts are made."""
 
     def __init__(
         self,
@@ -36,9 +37,11 @@ class Chat:
         agent: Callable[[str], Agent],
         on: Callable[[Agent, Thread], Session],
         approve: Callable[[], Approve],
+        models: Callable[[], list[str]],
     ) -> None:
         self.session = session
         self.approve = approve()
+        self.models = models
         self.leaving = False
         self._make_store = store
         self._make_form = form

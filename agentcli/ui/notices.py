@@ -1,19 +1,23 @@
-"""What is said on stderr about a turn whose answer goes to stdout: reasoning, tools, retries; and, if they want it all, what is being
-waited for."""
+"""What is said on stderr about a turn whose answer goes to stdout: reasoning, tools, retries, other models, compactions; and, if they
+want it all, what is being waited for."""
 
 from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
 from agentcli.core.event import (
+    Compacted,
     Event,
+    NotCompacted,
     ReasoningDelta,
     Retrying,
+    Switched,
     ToolFinished,
     ToolProgress,
     ToolStarted,
     Waiting,
 )
+from agentcli.ui.aside import aside_line
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.talk import say, seconds
 
@@ -50,6 +54,8 @@ class Notices:
                 say(f"{one_line(what)} …", dim=True)
             case Retrying(attempt=attempt, attempts=attempts, delay=delay, reason=reason):
                 say(f"retry {attempt} of {attempts} in {seconds(delay)}: {one_line(reason, 200)}", dim=True)
+            case Switched() | Compacted() | NotCompacted():
+                say(aside_line(event), dim=True)
 
     def close(self) -> None:
         self._end_thought()

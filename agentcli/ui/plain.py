@@ -13,16 +13,20 @@ from time import monotonic
 from typing import TextIO
 
 from agentcli.core.event import (
+    Compacted,
     Event,
     MessageAdded,
+    NotCompacted,
     ReasoningDelta,
     Retrying,
+    Switched,
     TextDelta,
     ToolFinished,
     ToolProgress,
     ToolStarted,
     TurnEnded,
 )
+from agentcli.ui.aside import aside_line
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.view import arguments_line, mark_of, result_line, retry_line
 
@@ -69,6 +73,8 @@ class Plain:
                 )
             case Retrying():
                 self._say(retry_line(event))
+            case Switched() | Compacted() | NotCompacted():
+                self._say(aside_line(event))
             case MessageAdded(message=message) if message.role == "assistant":
                 self._thinking = False
                 self._end_line()

@@ -6,7 +6,7 @@ History is kept across runs in a file that nobody else may read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,10 +35,15 @@ async def read(prompt: PromptSession[str], on_ready: Callable[[], None]) -> str 
             return None
 
 
-def make(history: Path | None, commands: dict[str, str], on_send: Callable[[], None] = lambda: None) -> PromptSession[str]:
-    """The prompt; `commands` are what Tab completes, with their help. Without a file the history is that of this run."""
+def make(
+    history: Path | None,
+    commands: dict[str, str],
+    on_send: Callable[[], None] = lambda: None,
+    words: Mapping[str, Callable[[], list[str]]] = {},
+) -> PromptSession[str]:
+    """The prompt. Tab completes `commands`, which come with their help, and behind a beginning in `words` what that gives. Without a
+    file the history is that of this run."""
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.completion import WordCompleter
     from prompt_toolkit.enums import DEFAULT_BUFFER
     from prompt_toolkit.filters import has_focus
     from prompt_toolkit.formatted_text import ANSI
@@ -75,7 +80,7 @@ def make(history: Path | None, commands: dict[str, str], on_send: Callable[[], N
         prompt_continuation="  ",
         key_bindings=keys,
         history=_history(history),
-        completer=WordCompleter(list(commands), meta_dict=commands, sentence=True),
+        completer=_completer(commands, words),
         complete_while_typing=False,
         enable_suspend=True,
         input_processors=[TabsProcessor(tabstop=4, char1=" ", char2=" ")],
@@ -90,6 +95,26 @@ def make(history: Path | None, commands: dict[str, str], on_send: Callable[[], N
         Vt100Parser(typed.append).feed(early)
         store_typeahead(prompt.app.input, typed)
     return prompt
+
+
+def _completer(commands: dict[str, str], words: Mapping[str, Callable[[], list[str]]]) -> Any:
+    from collections.abc import Iterator
+
+    from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+    from prompt_toolkit.document import Document
+
+    class Commands(Completer):
+        def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+            line = document.text_before_cursor
+            for beginning, offered in words.items():
+                if line.startswith(beginning):
+                    typed = line[len(beginning) :]
+                    yield from (Completion(word, -len(typed)) for word in offered() if word.startswith(typed))
+            for name, text in commands.items():
+                if name.startswith(line):
+                    yield Completion(name, -len(line), display_meta=text)
+
+    return Commands()
 
 
 def _history(path: Path | None) -> Any:

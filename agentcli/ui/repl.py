@@ -46,7 +46,9 @@ async def converse(chat: Chat, *, banner: str, history: Path | None) -> int:
 
 
 async def _read_and_answer(chat: Chat, history: Path | None, interrupts: Interrupts) -> None:
-    line_prompt = prompt.make(history, {f"/{name}": slash.help_of(name) for name in slash.COMMANDS}, interrupts.forget)
+    commands = {f"/{name}": slash.help_of(name) for name in slash.COMMANDS}
+    words = {"/model ": chat.models, "/retry -m ": chat.models}
+    line_prompt = prompt.make(history, commands, interrupts.forget, words)
     drawn = asyncio.Event()
     line_prompt.app.after_render += lambda app: drawn.set()
     warming = asyncio.create_task(_warm(drawn, chat.session.agent.provider))
@@ -74,16 +76,22 @@ async def _take(chat: Chat, line: str, interrupts: Interrupts) -> None:
         return
     outcome = await slash.run(chat, line)
     if outcome is not None:
-        await _turn(chat, outcome if isinstance(outcome, Message) else None, interrupts)
+        await _turn(chat, outcome, interrupts)
 
 
-async def _turn(chat: Chat, message: Message | None, interrupts: Interrupts) -> None:
+async def _turn(chat: Chat, wanted: Message | slash.Again | slash.Compact, interrupts: Interrupts) -> None:
     say("")
     form = chat.form()
     ticking = asyncio.create_task(tick(form))
     try:
-        approve = pausing(form, chat.approve)
-        turn = chat.session.turn(message, form.show, approve) if message else chat.session.again(form.show, approve)
+        session, approve = chat.session, pausing(form, chat.approve)
+        match wanted:
+            case Message():
+                turn = session.turn(wanted, form.show, approve)
+            case slash.Compact(words=words):
+                turn = session.compact(form.show, words)
+            case slash.Again():
+                turn = session.again(form.show, approve)
         with reserved():
             await interrupts.run(turn)
     finally:

@@ -1,7 +1,8 @@
 """What can be typed after a slash.
 
 One table: a command is a function whose docstring is its help, and whose first line shows how it is typed. A function that returns a
-message makes the chat take a turn with it; `RETRY` makes it ask again for an answer to what the thread ends with.
+message makes the chat take a turn with it; `Again` makes it ask again for an answer to what the thread ends with, `Compact` has what
+is older summarised.
 """
 
 from __future__ import annotations
@@ -10,20 +11,28 @@ from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from agentcli.core.message import Message
 from agentcli.errors import UserError
 from agentcli.ui.chat import Chat
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.talk import say
 
-__all__ = ["COMMANDS", "Again", "form_of", "help_of", "run"]
+__all__ = ["COMMANDS", "Again", "Compact", "form_of", "help_of", "run"]
 
 
 class Again:
     """Ask again, without saying anything new."""
 
 
-Outcome: TypeAlias = Message | Again | None
+class Compact(Struct, frozen=True):
+    """Have what is older summarised, as the words say."""
+
+    words: str
+
+
+Outcome: TypeAlias = Message | Again | Compact | None
 Command: TypeAlias = Callable[[Chat, str], Awaitable[Outcome] | Outcome]
 
 
@@ -96,6 +105,19 @@ async def model(chat: Chat, words: str) -> None:
     say(f"The model is {one_line(chat.session.agent.full_model)}.")
 
 
+def compact(chat: Chat, words: str) -> Outcome:
+    """/compact [WORDS]: send a summary of what is older from now on; the words say what it should keep"""
+    return Compact(words)
+
+
+def usage(chat: Chat, words: str) -> None:
+    """/usage: tokens and money so far, and how full the model is"""
+    from agentcli.ui.cost import Pricing
+    from agentcli.ui.usage import of_thread
+
+    say(of_thread(chat.session.thread, chat.session.agent.window, Pricing.here()))
+
+
 def timeout(chat: Chat, words: str) -> None:
     """/timeout [SECONDS]: how long a turn may take; 0 means no limit"""
     if words:
@@ -123,6 +145,8 @@ COMMANDS: dict[str, Command] = {
     "retry": retry,
     "undo": undo,
     "model": model,
+    "compact": compact,
+    "usage": usage,
     "timeout": timeout,
     "quit": quit_,
 }

@@ -17,10 +17,13 @@ from typing import Any, Literal
 from msgspec import json
 
 from agentcli.core.event import (
+    Compacted,
     Event,
     MessageAdded,
+    NotCompacted,
     ReasoningDelta,
     Retrying,
+    Switched,
     TextDelta,
     ToolFinished,
     ToolProgress,
@@ -28,6 +31,7 @@ from agentcli.core.event import (
     TurnEnded,
     Waiting,
 )
+from agentcli.ui.aside import Aside, aside_line
 from agentcli.ui.markdown import Stream, wrapped
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.talk import seconds
@@ -48,6 +52,8 @@ MARKS = {
     "crashed": "cut off by a crash",
     "tools": "stopped at the limit of steps",
 }
+
+_DOING = {"connecting": "connecting to {}", "compacting": "{} summarises what was said so far"}
 
 
 class View:
@@ -98,8 +104,8 @@ class View:
                 self._finished_call(event)
             case MessageAdded():
                 self._finish(event.source)
-            case Retrying():
-                self._put("aside", event.source, self._paint("2", retry_line(event, self.width - 4)))
+            case Retrying() | Switched() | Compacted() | NotCompacted():
+                self._aside(event)
             case TurnEnded():
                 self._end(event)
         self._waiting = None
@@ -137,8 +143,8 @@ class View:
                 lines += _indented(one.source, [self._paint("2", f"  {one_line(one.progress, width - 4 - _depth(one.source))}")])
         if self._waiting and not lines and self._clock() - self._waiting[0] >= PATIENCE:
             kind = "aside"
-            doing = "connecting to" if self._waiting[1] == "connecting" else "waiting for"
-            lines.append(self._paint("2", one_line(f"{doing} {self._model}", width)))
+            doing = _DOING.get(self._waiting[1], "waiting for {}").format(self._model)
+            lines.append(self._paint("2", one_line(doing, width)))
         if kind and self._last[0] not in ("", kind) and lines and lines[0]:
             lines.insert(0, "")
         return lines[-height:] if height > 0 else []
@@ -184,6 +190,13 @@ class View:
     def _put_thought(self, source: str, thought: _Thought) -> None:
         lines = thought.whole(self.width - 2 - _depth(source))
         self._put("aside", source, "\n".join(self._paint("2", line) for line in lines))
+
+    def _aside(self, event: Retrying | Aside) -> None:
+        room = self.width - 4
+        line = retry_line(event, room) if isinstance(event, Retrying) else aside_line(event, room)
+        self._put("aside", event.source, self._paint("2", line))
+        if isinstance(event, Switched) and "/" not in event.source:
+            self._model = one_line(event.model, 60)
 
     def _finished_call(self, event: ToolFinished) -> None:
         self._finish(event.source)

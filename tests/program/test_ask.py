@@ -54,7 +54,7 @@ class TestStdout:
             *["seconds", "first_token_seconds", "retries", "denied"],
         ]
         assert (answer["text"], answer["stop"], answer["error"], answer["thread"]) == ("Hello", "done", None, threads()[0]["id"])
-        assert answer["usage"] == {"input": 12, "output": 40, "cached": 0, "reasoning": 0}
+        assert answer["usage"] == {"input": 12, "output": 40, "cached": 0, "reasoning": 0, "cache_write": 0, "total": 52}
 
     def test_json_comes_also_after_a_failure(self, server: ModelServer) -> None:
         done = agentcli("ask", "--json", "hi", server=server.fails(401))
@@ -304,7 +304,7 @@ class TestExitCodes:
     def test_no_model(self) -> None:
         done = agentcli("ask", "hi")
         assert done.returncode == 78
-        for way in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "scripted/demo"):
+        for way in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "agentcli local install"):
             assert way in done.stderr
 
     @pytest.mark.parametrize("name", ["x", "nobody/x", "openai/", "/x", "openai/gpt"])

@@ -96,7 +96,7 @@ def test_list_as_json_is_all_of_them() -> None:
         saved(user(f"Question {number}"), name=f"aaaaaa{number:02}", age=number * 60)
     rows = json.loads(ok("list", "--json"))
     assert [row["id"] for row in rows] == [f"aaaaaa{number:02}" for number in range(23)]
-    assert list(rows[0]) == ["id", "title", "created", "updated", "messages", "model", "agent", "path"]
+    assert list(rows[0]) == ["id", "title", "created", "updated", "messages", "model", "agent", "path", "tokens", "cost"]
     assert (rows[0]["messages"], rows[0]["model"], rows[0]["agent"]) == (1, "openai/gpt-5.4", None)
     assert json.loads(Path(rows[0]["path"]).read_bytes())["id"] == "aaaaaa00"
     assert len(json.loads(ok("list", "--json", "-n", "2"))) == 2

@@ -1,0 +1,193 @@
+"""Puts the parts together: from what is configured to a provider, an agent and a session. The one file that knows every room.
+
+`choice` says which model is asked, `reach` how its provider is reached.
+
+Every command comes through here, so a room that costs time to enter (asyncio, the agent, tools) is imported by the function that
+needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentcli import config as configuration
+from agentcli import providers
+from agentcli.assemble.choice import Choice, NoModelError, choose
+from agentcli.assemble.reach import endpoint, full_name, kind_of, provider
+from agentcli.core.thread import Thread
+from agentcli.errors import Exit, UserError
+from agentcli.providers import PROVIDERS, Clocks, Endpoint
+
+if TYPE_CHECKING:
+    from agentcli.core.agent import Agent, Approve
+    from agentcli.core.message import ToolCall
+    from agentcli.core.tool import Tool
+    from agentcli.session import Session
+    from agentcli.store.threads import Store
+    from agentcli.ui.chat import Chat
+    from agentcli.ui.schema import Schema
+
+__all__ = [
+    "Choice", "NoModelError", "agent", "chat", "choose", "config", "configured_agent", "endpoint", "full_name", "provider", "session",
+    "store", "thread",
+]  # fmt: skip
+
+_FEW = 1  # retries, where another model is asked after them
+_DEMO, _DEMO_TOOLS = "scripted/demo", ("clock",)  # the demonstration shows a tool at work
+
+
+def config(file: Path | None = None, changes: Mapping[str, Any] = {}) -> configuration.Loaded:
+    """The configuration, with what the flags change."""
+    return configuration.load(file, changes)
+
+
+def store() -> Store:
+    """Where threads are kept."""
+    from agentcli.store.threads import Store
+
+    places = configuration.places()
+    return Store(places.threads, places.blobs, places.cache)
+
+
+def agent(
+    model: str,
+    *,
+    name: str = "agentcli",
+    instructions: str = "",
+    tools: Iterable[Tool] = (),
+    settings: Mapping[str, Any] | None = None,
+    max_steps: int | None = None,
+    base_url: str | None = None,
+    key: str | None = None,
+) -> Agent:
+    """An agent for programs: `agent("openai/gpt-5.4", instructions="…", tools=[…])`.
+
+    Reads the vendors' variables for keys and base URLs, but no configuration file, and prints nothing.
+    """
+    from agentcli.core.agent import MAX_STEPS, Agent
+
+    provider_name, _, own_name = model.partition("/")
+    if base_url is None:
+        made, own_name = provider(model, None, keep=False)
+    else:
+        entry = PROVIDERS.get(provider_name)
+        place = Endpoint(kind=kind_of(entry, base_url), base_url=base_url.rstrip("/"), key=key)
+        made = providers.create(provider_name, place, Clocks(), keep=False)
+    return Agent(
+        made,
+        own_name,
+        name=name,
+        instructions=instructions,
+        tools=tuple(tools),
+        settings=dict(settings or {}),
+        max_steps=max_steps or MAX_STEPS,
+    )
+
+
+def session(loaded: configuration.Loaded, thread: Thread, model: str, *, keep: bool, schema: Schema | None = None) -> Session:
+    """A conversation on a thread, as the configuration has it. `keep`: with a connection that is kept between turns."""
+    made = _session(loaded, configured_agent(loaded, model, keep=keep), thread)
+    if schema:
+        from msgspec.structs import replace
+
+        made.options = replace(made.options, schema=schema.document, instructions=schema.instructions)
+    return made
+
+
+def chat(loaded: configuration.Loaded, thread: Thread, model: str, approve: Callable[[], Approve], *, verbose: bool = False) -> Chat:
+    """A conversation at the terminal."""
+    from agentcli.ui.chat import Chat
+    from agentcli.ui.form import at_terminal
+
+    return Chat(
+        session(loaded, thread, model, keep=True),
+        store=store,
+        form=lambda model: at_terminal(loaded.config.plain, model, "verbose" if verbose else "normal"),
+        agent=lambda model: configured_agent(loaded, model, keep=True),
+        on=lambda agent, thread: _session(loaded, agent, thread),
+        approve=approve,
+        models=lambda: _names(loaded),
+    )
+
+
+def thread(name: str | None, *, latest: bool, fork: bool) -> Thread:
+    """The thread that was named, the latest one, or a new one."""
+    if name is None and not latest:
+        return Thread()
+    kept = store()
+    name = name if name is not None else kept.latest()
+    if name is None:
+        raise UserError("there is no thread to continue", hint="`agentcli` starts one.", exit_code=Exit.USAGE)
+    found = kept.open(kept.resolve(name))
+    kept.load_blobs(found)
+    return found.fork() if fork else found
+
+
+def _session(loaded: configuration.Loaded, agent: Agent, thread: Thread) -> Session:
+    from agentcli.core.agent import Options
+    from agentcli.session import Session
+    from agentcli.ui.talk import say_error
+
+    conf = loaded.config
+    return Session(
+        agent,
+        thread,
+        (lambda thread: store().hold(thread)) if conf.save else None,
+        timeout=conf.timeout,
+        options=Options(tool_timeout=conf.tool_timeout or None, spill=_spill),
+        tell=say_error,
+    )
+
+
+def configured_agent(loaded: configuration.Loaded, model: str, *, keep: bool) -> Agent:
+    """The agent that the configuration describes, on this model."""
+    from agentcli.core.agent import Agent
+
+    conf = loaded.config
+    name = full_name(model, loaded)
+    others = [other for other in (full_name(each, loaded) for each in conf.fallback) if other != name]
+    patient = not others or loaded.origins.get("retries", "default") != "default"  # with another to ask, one does not wait for long
+    made, own_name = provider(name, loaded, keep=keep, retries=None if patient else _FEW)
+    return Agent(
+        made,
+        own_name,
+        instructions=conf.system,
+        tools=_tools(_DEMO_TOOLS if name == _DEMO and loaded.origins.get("tools", "default") == "default" else conf.tools),
+        settings=dict(conf.settings),
+        max_steps=conf.max_steps,
+        window=lambda: _window(name, loaded),
+        fallback=[provider(other, loaded, keep=keep, later=True) for other in others],
+    )
+
+
+def _window(model: str, loaded: configuration.Loaded) -> int | None:
+    """How many tokens a model holds, as far as that is known."""
+    from agentcli.providers.price import context_of
+
+    name = model.partition("/")[0]
+    said = loaded.config.providers.get(name)
+    return context_of(model, said.context if said else 0, configuration.places().cache, endpoint(name, loaded))
+
+
+def _names(loaded: configuration.Loaded) -> list[str]:
+    """The models that can be named, as far as they are known."""
+    from agentcli.providers.catalogue import names
+
+    return names(configuration.places().cache, loaded.config.aliases)
+
+
+def _tools(names: Iterable[str]) -> list[Tool]:
+    if not names:
+        return []
+    from agentcli.tools import load
+
+    return [load(name) for name in names]
+
+
+def _spill(call: ToolCall, text: str) -> str:
+    """Keep the whole of an output that is too long for the thread; says where."""
+    from agentcli.store.outputs import keep
+
+    return str(keep(configuration.places().cache / "tool-output", call.name, text))
