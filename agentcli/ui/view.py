@@ -53,7 +53,11 @@ MARKS = {
     "tools": "stopped at the limit of steps",
 }
 
-_DOING = {"connecting": "connecting to {}", "compacting": "{} summarises what was said so far"}
+_DOING = {
+    "connecting": "connecting to {}",
+    "answering": "waiting for {}",
+    "compacting": "{} summarises what was said so far",
+}
 
 
 class View:
@@ -92,7 +96,7 @@ class View:
             return
         match event:
             case Waiting(what=what):
-                self._waiting = (self._clock(), what)
+                self._waiting = (self._waiting[0] if self._waiting else self._clock(), what)
                 return
             case ToolProgress(call_id=call_id, text=text):
                 if call_id in self._running:
@@ -143,7 +147,8 @@ class View:
                 lines += _indented(one.source, [self._paint("2", f"  {one_line(one.progress, width - 4 - _depth(one.source))}")])
         if self._waiting and not lines and self._clock() - self._waiting[0] >= PATIENCE:
             kind = "aside"
-            doing = _DOING.get(self._waiting[1], "waiting for {}").format(self._model)
+            what = self._waiting[1]
+            doing = _DOING[what].format(self._model) if what in _DOING else what
             lines.append(self._paint("2", one_line(doing, width)))
         if kind and self._last[0] not in ("", kind) and lines and lines[0]:
             lines.insert(0, "")

@@ -86,17 +86,25 @@ async def all_of(provider: Local, asked: Request) -> list[Chunk]:
 
 
 class Asking:
-    """A question in a task of its own. `begun` once it has its first word."""
+    """A question in a task of its own."""
 
     def __init__(self, provider: Local, asked: Request) -> None:
-        self.begun = asyncio.Event()
+        self._begun = asyncio.Event()
         self.task = asyncio.create_task(self._ask(provider, asked))
 
     async def _ask(self, provider: Local, asked: Request) -> None:
         async with aclosing(provider.stream(asked)) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, TextChunk):
-                    self.begun.set()
+                    self._begun.set()
+
+    async def begun(self) -> None:
+        """Once it has its first word. What it raises before that is raised here."""
+        waiting = asyncio.create_task(self._begun.wait())
+        await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not self._begun.is_set():
+            await self.task
 
 
 def text_of(chunks: list[Chunk]) -> str:
@@ -278,7 +286,7 @@ def test_one_that_waits_is_cancelled(endless: Path) -> None:
         provider = local()
         first = Asking(provider, request(endless))
         others = [asyncio.create_task(all_of(provider, request(endless, settings={"max-tokens": 3}))) for _ in range(3)]
-        await first.begun.wait()
+        await first.begun()
         await asyncio.sleep(0.1)
         assert not any(task.done() for task in others)
         others[1].cancel()
@@ -300,7 +308,7 @@ def test_a_model_that_does_not_stop_is_started_anew(endless: Path) -> None:
         pids = set()
         for _ in range(50):
             first = Asking(provider, request(endless))
-            await first.begun.wait()
+            await first.begun()
             waiting = asyncio.create_task(all_of(provider, request(endless, settings={"max-tokens": 3})))
             await asyncio.sleep(0)
             pids.add(process.pid)
@@ -337,7 +345,7 @@ def test_a_process_that_was_killed(endless: Path) -> None:
     async def main() -> None:
         provider = local(keep=True)
         first, second = Asking(provider, request(endless)), Asking(provider, request(endless))
-        await first.begun.wait()
+        await first.begun()
         for one in children():
             one.kill()
         for each in (first.task, second.task):
@@ -357,15 +365,15 @@ def test_a_process_that_was_killed(endless: Path) -> None:
 
 def test_a_process_that_says_nothing(endless: Path) -> None:
     async def main() -> None:
-        patient, provider = local(), local(clocks=Clocks(idle=0.3))
+        patient, provider = local(), local(clocks=Clocks(idle=1.0))
         await all_of(patient, request(endless, settings={"max-tokens": 1}))
         asking = Asking(provider, request(endless))
-        await asking.begun.wait()
+        await asking.begun()
         (running,) = children()
         running.suspend()
         with pytest.raises(ProviderError) as caught:
             await asking.task
-        assert (caught.value.kind, caught.value.message) == ("stalled", "endless has said nothing for 0.3 s")
+        assert (caught.value.kind, caught.value.message) == ("stalled", "endless has said nothing for 1 s")
         await patient.aclose()
         await provider.aclose()
 
@@ -376,11 +384,11 @@ def test_one_that_waits_longer_than_the_clock_of_silence(endless: Path) -> None:
     """The model is not silent: it answers another."""
 
     async def main() -> None:
-        patient, provider = local(), local(clocks=Clocks(idle=0.5))
+        patient, provider = local(), local(clocks=Clocks(idle=1.0))
         first = Asking(patient, request(endless))
-        await first.begun.wait()
+        await first.begun()
         second = asyncio.create_task(all_of(provider, request(endless, settings={"max-tokens": 3})))
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.8)
         first.task.cancel()
         assert text_of(await second) == "la li lu"
         await patient.aclose()
