@@ -192,8 +192,10 @@ class Agent(Invokable):
     def _turn(self, thread: Thread, options: Options) -> Turn:
         return Turn(
             thread,
-            (Model(self.provider, self.model), *(self.fallback if options.fallback is None else options.fallback)),
-            lambda: self.window,
+            (
+                Model(self.provider, self.model, find_window=lambda: self.window),
+                *(self.fallback if options.fallback is None else options.fallback),
+            ),
             name=self.name,
             instructions="\n\n".join(filter(None, (self.instructions, options.instructions))),
             calls=Calls((*self.tools, *options.tools), approve=options.approve, timeout=options.tool_timeout, spill=options.spill),

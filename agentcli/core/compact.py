@@ -39,24 +39,29 @@ _LEAST_SUMMARY = 50  # below that nothing can be said
 class Need(NamedTuple):
     """How much is to be left out: down to `goal` tokens, and `least` tokens at least. `tail` tokens of older turns stay word for word.
 
-    One request for a summary may carry `portion` tokens. All these are estimated tokens; a real one is `ratio` of them.
-    `summarise`: rather write a summary than only shorten results.
+    A summary that does not come down to the goal has to save `gain` tokens. One request for a summary may carry `portion` tokens. All
+    these are estimated tokens; a real one is `ratio` of them. `summarise`: rather write a summary than only shorten results.
     """
 
     goal: float
     tail: float
     portion: float
     least: float = WORTH
+    gain: float = 0.0
     ratio: float = 1.0
     summarise: bool = False
 
 
 class Plan(NamedTuple):
-    """What to leave out: stand a summary of at most `room` tokens for the first `summarise` messages; shorten the first `shorten`."""
+    """What to leave out: stand a summary of at most `room` tokens for the first `summarise` messages; shorten the first `shorten`.
+
+    `reached`: does that come down to the goal?
+    """
 
     summarise: int
     shorten: int
     room: int
+    reached: bool = True
 
 
 # What is sent
@@ -91,7 +96,7 @@ def _sent(messages: Sequence[Message], summary: Compaction | None, shorten: int)
     kept = [shortened(one) if at < shorten and at != asked else one for at, one in enumerate(messages[begin:], begin)]
     if summary:
         head = [_block(summary)]
-        if kept and kept[0].role != "user" and (question := _last_question(messages, begin)) >= 0:
+        if (not kept or kept[0].role != "user") and (question := _last_question(messages, begin)) >= 0:
             one = messages[question]
             head.append(shortened(one) if question < shorten and question != asked else one)
         kept = head + kept
@@ -175,13 +180,13 @@ def plan(thread: Thread, need: Need) -> Plan | None:
         after = weight(_sent(messages, standing, max(short, shorten)))
         room = int(min((before - after) / 2, max(_SUMMARY[0], min(need.tail / 8, _SUMMARY[1])))) if stand else 0
         after += room
+        short = short if short > shorten else 0
         if before - after < max(need.least, 1) or (stand and room < _LEAST_SUMMARY):
             continue
-        way = Plan(stand, short, room)
         if after <= need.goal:
-            return way
-        if best is None or after < best[0]:
-            best = after, way
+            return Plan(stand, short, room)
+        if (best is None or after < best[0]) and not (stand and before - after < need.gain):
+            best = after, Plan(stand, short, room, reached=False)
     return best[1] if best else None
 
 
@@ -197,7 +202,8 @@ def _ways(messages: list[Message], begin: int, shorten: int, tail: float) -> lis
     ways = [(0, older), (older, 0), (0, last), (0, end), (older, last), (older, end)]
     if rounds:
         left = _left([shortened(one) for one in messages[begin:]])
-        ways.append((next((at for at in rounds if left[at - begin] <= tail), last), end))
+        some = (tail, tail / 3)  # where the question itself is long, there is not so much room for its rounds
+        ways += [(next((at for at in rounds if left[at - begin] <= most), last), end) for most in some]
     return [(stand, short) for stand, short in ways if stand > begin or (stand == 0 and short > begin)]
 
 

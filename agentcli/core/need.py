@@ -24,6 +24,7 @@ _FULL = 0.8  # of the room for questions: from there on it is too full
 _GOAL = 0.6  # of that: it should not be too full again soon
 _TAIL = 0.27  # of the window: older turns that are kept word for word
 _GAIN = 0.1  # of the window: less is not worth a question to the model, over and over
+_MORE = 0.25  # of the window: the same for a turn whose question nearly fills it, so that no summary reaches the goal
 _PORTION = 0.6  # of the window: what one request for a summary may carry
 _ANSWER = 4_096  # tokens that are left for an answer if the settings do not say
 
@@ -50,13 +51,14 @@ def fill(thread: Thread, window: int | None) -> tuple[int, float | None]:
     return tokens, tokens / window if window else None
 
 
-def ahead(thread: Thread, window: int, settings: dict[str, Any], beside: int) -> Need | None:
-    """What has to go before the next request, if anything has to."""
+def ahead(thread: Thread, window: int, settings: dict[str, Any], beside: int, *, missed: bool = False) -> Need | None:
+    """What has to go before the next request, if anything has to. `missed`: a summary of this turn did not reach the goal."""
     most = _room(window, settings)
     tokens = size(thread, beside)
     if tokens <= most:
         return None
-    return _need(window, most, _ratio(thread, tokens, beside), beside, least=_GAIN * window)
+    gain = _MORE * window if missed else 0.0
+    return _need(window, most, _ratio(thread, tokens, beside), beside, least=_GAIN * window, gain=gain)
 
 
 def refused(thread: Thread, window: int | None, settings: dict[str, Any], beside: int, said: str) -> Need:
@@ -82,8 +84,9 @@ def _seconds(at: datetime) -> float:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
-def _need(window: int, most: float, ratio: float, beside: int, *, least: float) -> Need:
-    return Need(_GOAL * most / ratio - beside, _TAIL * window / ratio, _PORTION * window / ratio, least / ratio, ratio)
+def _need(window: int, most: float, ratio: float, beside: int, *, least: float, gain: float = 0.0) -> Need:
+    goal = _GOAL * most / ratio - beside
+    return Need(goal, _TAIL * window / ratio, _PORTION * window / ratio, least / ratio, gain / ratio, ratio)
 
 
 def _ratio(thread: Thread, tokens: int, beside: int) -> float:

@@ -9,7 +9,7 @@ crash is what the live path would have kept.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct, field
@@ -109,11 +109,12 @@ class Provider(Protocol):
 
 
 class Model(NamedTuple):
-    """One model of a provider. `window` is how many tokens it holds, None if nobody knows."""
+    """One model of a provider. `window` is how many tokens it holds, None if nobody knows; `find_window` finds out when needed."""
 
     provider: Provider
     name: str
     window: int | None = None
+    find_window: Callable[[], int | None] | None = None
 
     @property
     def full_name(self) -> str:

@@ -40,12 +40,14 @@ class Room:
         self.thread = thread
         self.settings = settings
         self.beside = beside(instructions, tools)
+        self._missed = False  # a summary did not reach the goal: what has to stay nearly fills the window
 
     def ahead(self, model: Model) -> Chosen | None:
         """What to leave out of the next request; None if there is room enough, or nothing to be done about it."""
-        if model.window and (wanted := need.ahead(self.thread, model.window, self.settings, self.beside)):
-            return self._chosen(wanted)
-        return None
+        if not model.window:
+            return None
+        wanted = need.ahead(self.thread, model.window, self.settings, self.beside, missed=self._missed)
+        return self._chosen(wanted) if wanted else None
 
     def refused(self, model: Model, said: str) -> Chosen | None:
         """What to leave out after the server said that it is too long."""
@@ -85,8 +87,10 @@ class Room:
             yield self._compacted(Compaction(through="", count=planned.shorten), wanted)
 
     def _chosen(self, wanted: Need) -> Chosen | None:
-        planned = plan(self.thread, wanted)
-        return Chosen(planned, wanted) if planned else None
+        if not (planned := plan(self.thread, wanted)):
+            return None
+        self._missed = self._missed or (planned.summarise > 0 and not planned.reached)
+        return Chosen(planned, wanted)
 
     def _compacted(self, made: Compaction, wanted: Need) -> Compacted:
         thread = self.thread

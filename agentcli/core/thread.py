@@ -134,8 +134,18 @@ class Thread(Struct, kw_only=True, eq=False, dict=True):
         return [one for one in self.compactions if 0 < one.count <= len(messages) and messages[one.count - 1].id == one.through]
 
     def compact(self, compaction: Compaction) -> None:
-        """From now on, send less. The messages stay."""
-        self.compactions = [*self.standing, compaction]
+        """From now on, send less. The messages stay.
+
+        A shortening takes the place of the earlier ones of its turn: nothing but a fork from between them could bring those back, so
+        a turn of a hundred rounds leaves one. Summaries all stay: what they took is counted.
+        """
+        standing = self.standing
+        if not compaction.summary:
+            asked = (at for at, message in enumerate(self.messages[: compaction.count], 1) if message.role == "user")
+            begin = max(asked, default=0)
+            signed = {place[1] for place in self.unknown if place[:1] == ("compactions",)}  # they hold keys of another version
+            standing = [one for one in standing if one.summary or not begin <= one.count <= compaction.count or one.through in signed]
+        self.compactions = [*standing, compaction]
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ its answer, both only while nothing of the answer has come:
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,6 @@ class Turn:
         self,
         thread: Thread,
         models: Sequence[Model],
-        window: Callable[[], int | None],
         *,
         name: str,
         instructions: str,
@@ -66,7 +65,6 @@ class Turn:
         self.thread = thread
         self.models = models
         self.model = models[0]
-        self.window = window  # of the first model
         self.name = name
         self.instructions = instructions
         self.calls = calls
@@ -191,9 +189,9 @@ class Turn:
                 yield event
 
     def learn_window(self) -> None:
-        """Find out how much the first model holds, if it is the one that is asked."""
-        if self.model.window is None and not self.failed:
-            self.model = self.model._replace(window=self.window())
+        """Find out how much the model holds."""
+        if self.model.window is None and self.model.find_window:
+            self.model = self.model._replace(window=self.model.find_window())
 
     async def _make_room(self) -> AsyncGenerator[Event, None]:
         """Send less, if the next request would fill the model's window."""

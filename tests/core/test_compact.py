@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentcli.core.compact import LONG, Need, Plan, cut, fitted, plan, shortened, view
 from agentcli.core.document import Compaction
-from agentcli.core.message import Blob, Message, Text, ToolCall, ToolResult, assistant, user
+from agentcli.core.message import Blob, Message, Part, Text, ToolCall, ToolResult, assistant, user
 from agentcli.core.thread import Thread, sendable
 from agentcli.core.weight import text_weight, weight
 from tests.core.test_thread import absurd, assert_valid
@@ -47,6 +47,7 @@ needs = st.builds(
     tail=st.sampled_from([0.0, 500.0, 10_000.0]),
     portion=st.just(1_000.0),
     least=st.sampled_from([0.0, 200.0, 2_000.0]),
+    gain=st.sampled_from([0.0, 5_000.0]),
     summarise=st.booleans(),
 )
 
@@ -57,13 +58,19 @@ def settled(messages: list[Message]) -> Thread:
     return thread
 
 
-def carry_out(thread: Thread, chosen: Plan, summary: str = "s" * 20_000) -> None:
-    """As a turn does, with a model that says as much as it can."""
-    if chosen.summarise:
-        words = fitted(summary, chosen.room)
-        thread.compact(Compaction(through=thread.messages[chosen.summarise - 1].id, count=chosen.summarise, summary=words))
-    if chosen.shorten:
-        thread.compact(Compaction(through=thread.messages[chosen.shorten - 1].id, count=chosen.shorten))
+def carry_out(thread: Thread, chosen: Plan, summary: str = "s" * 20_000) -> list[Compaction]:
+    """As a turn does, with a model that says as much as it can. What was done."""
+    done = []
+    for count, words in ((chosen.summarise, fitted(summary, chosen.room)), (chosen.shorten, "")):
+        if count:
+            done.append(Compaction(through=thread.messages[count - 1].id, count=count, summary=words))
+            thread.compact(done[-1])
+    return done
+
+
+def last_said(messages: list[Message]) -> tuple[Part, ...]:
+    """What the user said last."""
+    return next((message.parts for message in reversed(messages) if message.role == "user"), ())
 
 
 def exchanges(messages: list[Message]) -> Iterator[tuple[str, str]]:
@@ -91,6 +98,8 @@ def test_a_compacted_conversation_is_valid_and_smaller_and_there_is_an_end(messa
     whole = sendable(thread.messages)
     weights = [weight(view(thread))]
     while chosen := plan(thread, need):
+        short = max((one.count for one in thread.standing if not one.summary), default=0)
+        assert not chosen.shorten or chosen.shorten > short, "nothing is shortened twice"
         carry_out(thread, chosen, said * 20_000)
         sent = view(thread)
         weights.append(weight(sent))
@@ -116,24 +125,28 @@ def test_a_compacted_conversation_is_valid_and_smaller_and_there_is_an_end(messa
 def test_the_last_thing_that_the_user_said_stays_word_for_word(messages: list[Message], need: Need) -> None:
     thread = settled(messages)
     assume(any(message.role == "user" for message in messages))
-    last = [message for message in thread.messages if message.role == "user"][-1]
+    last = last_said(thread.messages)
     while chosen := plan(thread, need):
         carry_out(thread, chosen)
-    said = [message for message in view(thread) if message.role == "user"][-1]
-    assert said.parts[-len(last.parts) :] == last.parts
+    assert last_said(view(thread))[-len(last) :] == last
+
+
+# A fork that ends where a summary within a turn does: nothing of that turn is left but its question.
+WITHIN = [user("go on until it works"), *(message for _ in range(8) for message in _round(["call_0"], [5_000]))]
 
 
 @settings(deadline=None, derandomize=True, max_examples=150)
 @given(likely, needs, st.integers(0, 30))
+@example(WITHIN, Need(goal=300, tail=3_000, portion=1_000, least=0, summarise=True), 13)
 def test_taking_messages_back_brings_the_earlier_view_back(messages: list[Message], need: Need, at: int) -> None:
     thread = settled(messages)
-    views = {0: view(thread)}
     while chosen := plan(thread, need):
         carry_out(thread, chosen)
-        views[len(thread.standing)] = view(thread)
     fork = thread.fork(at)
     assert fork.standing == [one for one in thread.standing if one.count <= at] == (fork.compactions or [])
     assert_valid(view(fork))
+    if last := last_said(fork.messages):
+        assert last_said(view(fork))[-len(last) :] == last, "the question of a fork is sent, too"
     if at >= len(thread.messages):
         assert view(fork) == view(thread)
     elif not fork.standing:
@@ -144,6 +157,46 @@ def test_taking_messages_back_brings_the_earlier_view_back(messages: list[Messag
         assert all(one.count <= len(thread.messages) for one in thread.compactions or ())
         taken = thread.undo()
     assert (thread.standing, view(thread)) == ([], sendable(thread.messages))
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(likely, needs)
+def test_what_is_no_longer_written_down_makes_no_difference(messages: list[Message], need: Need) -> None:
+    """As the thread grows, and as it is taken back: it is sent as if every compaction had been kept."""
+    thread = Thread()
+    ever: list[Compaction] = []
+
+    def as_if_all_were_kept() -> list[Message]:
+        return view(Thread(messages=thread.messages, compactions=ever))
+
+    for message in messages:
+        thread.append(message)
+        if message.calls or not (chosen := plan(thread, need)):
+            continue
+        ever += carry_out(thread, chosen)
+        assert view(thread) == as_if_all_were_kept()
+        short = [one.count for one in thread.standing if not one.summary]
+        questions = [at for at, said in enumerate(thread.messages) if said.role == "user"]
+        assert len(short) <= len(questions) + 1, "one in a turn"
+    while thread.undo():
+        assert view(thread) == as_if_all_were_kept()
+
+
+def test_a_turn_of_many_rounds_leaves_one_shortening_and_the_keys_of_others() -> None:
+    thread = Thread.of(user("go"), *(message for _ in range(20) for message in _round(["call_0"], [5_000])))
+    for count in (3, 7, 7, 21):
+        thread.compact(Compaction(through=thread.messages[count - 1].id, count=count))
+    thread.compact(Compaction(through=thread.messages[9].id, count=10, summary="s"))
+    assert [(one.count, one.summary) for one in thread.standing] == [(21, ""), (10, "s")]
+    document = msgspec.json.decode(thread.dump())
+    document["compactions"][0]["mood"] = "brief"
+    again = Thread.load(msgspec.json.encode(document))
+    again.compact(Compaction(through=again.messages[30].id, count=31))
+    kept = msgspec.json.decode(again.dump())["compactions"]
+    assert kept[:2] == document["compactions"]
+    assert [one["count"] for one in kept] == [21, 10, 31]
+    again.compact(Compaction(through=again.messages[32].id, count=33))
+    assert [one.count for one in again.standing] == [21, 10, 33]
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)
@@ -283,6 +336,8 @@ def test_a_compaction_holds_for_the_messages_that_it_was_made_of() -> None:
         Compaction(through=thread.messages[1].id, count=1 << 70, summary="s"),
     ):
         thread.compactions = [mine, other]
+        assert thread.standing == [mine]
+        thread.compact(msgspec.structs.replace(other, summary=""))  # as the journal of another program may have it
         assert thread.standing == [mine]
     document = msgspec.json.decode(thread.dump())
     assert document["compactions"] == [{"through": mine.through, "count": 2, "at": document["compactions"][0]["at"], "summary": "s"}]

@@ -179,6 +179,46 @@ def test_a_long_turn_of_tools_goes_on_and_on() -> None:
     assert NotCompacted not in map(type, events)
 
 
+@pytest.mark.parametrize("size", [1_000, 2_800, 7_000])
+@pytest.mark.parametrize("question", [0.5, 0.65, 0.9])
+def test_a_question_that_nearly_fills_the_window_does_not_make_a_summary_of_every_step(question: float, size: int) -> None:
+    @tool
+    def look() -> str:
+        """Look."""
+        return "see " * (size // 4)
+
+    window, many = 16_000, 30
+
+    class Busy(ScriptedProvider):
+        """Calls its tool again and again, and summarises when it is asked to."""
+
+        summaries = 0
+        largest = 0
+
+        async def stream(self, request: Any, /) -> AsyncGenerator[Any, None]:
+            self.requests.append(request)
+            if "=== record ===" in request.messages[0].text:
+                lines = says("Looked at things. " * 20)
+            else:
+                self.largest = max(self.largest, weight(request.messages))
+                steps = sum("=== record ===" not in one.messages[0].text for one in self.requests)
+                lines = calls(("look", "{}", f"c{steps}")) if steps <= many else says("done")
+            for line in lines:
+                yield line
+
+    provider, thread = Busy(), Thread()
+    asked = "q " * int(question * window * 3.5 / 2)
+    events = events_of(Agent(provider, "m", tools=[look], window=window, max_steps=many + 1), asked, thread)
+    assert len(thread.messages) == 2 * many + 2
+    made = [one.compaction for one in of(Compacted, events)]
+    assert 1 <= sum(bool(one.summary) for one in made) <= 4, "not one every second step"
+    assert sum(not one.summary for one in thread.standing) <= 1
+    assert len(thread.standing) <= 5
+    assert view(thread)[0].parts[-1] == Text(asked), "the question stays whole"
+    if question <= 0.5:
+        assert provider.largest < window, "there was room for the rounds"
+
+
 def test_a_summary_that_fails_is_told_and_the_turn_goes_on_with_everything() -> None:
     @tool
     def look() -> str:
