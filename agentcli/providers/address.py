@@ -6,6 +6,7 @@ stands in our own configuration is taken as it is.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from agentcli.providers import Entry
@@ -16,17 +17,18 @@ __all__ = ["at_vendor", "base_url"]
 def base_url(entry: Entry, said: str) -> str:
     """The base URL that the value of the provider's variable means."""
     said = said.strip()
-    if entry.port:
-        said = _with_port(said, entry.port)
-    if entry.path and not urlsplit(said).path.strip("/"):
-        said = said.rstrip("/") + entry.path
+    with suppress(ValueError):  # no address at all: said when it is asked
+        whole = _with_port(said, entry.port) if entry.port else said
+        return whole.rstrip("/") + entry.path if entry.path and not urlsplit(whole).path.strip("/") else whole
     return said
 
 
 def at_vendor(entry: Entry, url: str) -> bool:
     """Is this the vendor's own server, and not one that imitates it?"""
-    vendor, host = (urlsplit(each).hostname or "" for each in (entry.base_url, url))
-    return host == vendor or host.endswith(f".{vendor}")
+    with suppress(ValueError):
+        vendor, host = (urlsplit(each).hostname or "" for each in (entry.base_url, url))
+        return host == vendor or host.endswith(f".{vendor}")
+    return False
 
 
 def _with_port(said: str, port: int) -> str:

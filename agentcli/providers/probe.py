@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from agentcli.core.provider import ProviderError
 from agentcli.providers import Clocks
-from agentcli.providers.http.fault import broken, causes
+from agentcli.providers.catalogue.listing import address
+from agentcli.providers.http.fault import causes
+from agentcli.providers.http.get import fault, get
 from agentcli.providers.http.httpx import httpx
 from agentcli.providers.http.route import Route
-from agentcli.providers.listing import address
 
 __all__ = ["PATIENCE", "Outcome", "probe"]
 
@@ -35,31 +36,21 @@ async def probe(url: str, *, kind: str = "openai-chat", patience: float = PATIEN
     """Ask the server at a base URL, without a key. It never raises, and takes no longer than `patience`."""
     route = Route("the server", address(kind, url), {}, Clocks(connect=patience), keep=False)
     try:
-        where = route.where
+        _ = route.where
     except ProviderError as error:
         return Outcome("proxy" if route.understood else "address", error.message, error.hint)
     through = route.proxy is not None and not route.proxy.socks and route.base.scheme == "http"
     try:
-        return _judged(await _status(route, patience), through=through)
+        response = await get(route, "/models", until=asyncio.get_running_loop().time() + patience)  # its body is left unread
+        return _judged(response.status_code, through=through)
     except TimeoutError:
         return Outcome("timeout", f"no answer within {patience:g} s while asking", "Is a firewall or a proxy in the way?")
     except httpx.HTTPError as error:
-        told = broken(route.name, error, where=where, connect=patience, heard=False)
-        route.tell(told)
+        told = fault(route, error, heard=False)
         kind = _kind(error, proxied=route.proxy is not None)
         return Outcome(kind, *_WORDS.get(kind, (told.message, told.hint)))
     except ProviderError as error:  # the certificates to check it by cannot be read
         return Outcome(error.kind, error.message, error.hint)
-
-
-async def _status(route: Route, patience: float) -> int:
-    """The status of the answer. Its body is left unread."""
-    deadline = asyncio.get_running_loop().time() + patience
-    request = route.request("/models")
-    try:
-        request.extensions["connection"] = await route.transport.connect(request.url)
-        async with asyncio.timeout_at(deadline):
-            return (await route.transport.handle_async_request(request)).status_code
     finally:
         await route.aclose()
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
+from functools import cache as remembered
 from math import floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agentcli.core.message import Usage
-from agentcli.errors import UserError
+from agentcli.core.message import Message, Usage
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from agentcli.config import Config
     from agentcli.core.document import Compaction
-    from agentcli.core.message import Message
-    from agentcli.providers.price import Cost
+    from agentcli.providers import Endpoint
+    from agentcli.providers.catalogue.price import Cost
     from agentcli.store.usage import Spent
 
 __all__ = ["Price", "Pricing", "cost_of", "cost_of_all", "money", "priced", "rounded"]
@@ -29,42 +27,23 @@ _DIGITS = 9  # behind the point: a thousandth of the price of a token
 
 
 class Pricing:
-    """The prices that are known here, for the providers as they are configured."""
+    """The prices that are known here. `cache` is the cache folder; `place` says where a provider is asked, if that is known."""
 
-    def __init__(self, cache: Path, config: Config) -> None:
-        from agentcli.providers import PROVIDERS, Endpoint
-        from agentcli.providers.price import known
+    def __init__(self, cache: Path, place: Callable[[str], Endpoint | None]) -> None:
+        from agentcli.providers.catalogue.price import known
 
         self._prices = known(cache)
-        self._places = {
-            name: Endpoint(kind=entry.elsewhere, base_url=url)
-            for name, entry in PROVIDERS.items()
-            if entry.elsewhere and (url := os.environ.get(entry.base_url_variable))
-        }
-        self._places |= {
-            name: Endpoint(kind=said.kind or (PROVIDERS[name].kind if name in PROVIDERS else "openai-chat"), base_url=said.base_url)
-            for name, said in config.providers.items()
-            if said.base_url or said.kind
-        }
-
-    @classmethod
-    def here(cls) -> Pricing:
-        """As the user's own configuration has the providers. One that is wrong does not keep anybody from seeing what was spent."""
-        from agentcli.config import Config, load, places
-
-        try:
-            config = load().config
-        except UserError:
-            config = Config()
-        return cls(places().cache, config)
+        self._place = remembered(place)
 
     def __call__(self, model: str, usage: Usage, at: datetime) -> Cost | None:
-        return self._prices.cost(model, usage, at, self._places.get(model.partition("/")[0]))
+        return self._prices.cost(model, usage, at, self._place(model.partition("/")[0]))
 
     @property
     def hint(self) -> str:
         """What would make more prices known."""
-        return "" if self._prices.tariffs else "Prices: pip install 'agentcli[prices]'"
+        from agentcli.extra import command
+
+        return "" if self._prices.tariffs else f"Prices: {command('prices')}"
 
 
 def priced(found: Spent, price: Price) -> Cost | None:
@@ -87,8 +66,13 @@ def cost_of_all(found: Iterable[Spent], price: Price) -> dict[str, Any] | None:
 
 def cost_of(said: Iterable[Message | Compaction], price: Price) -> dict[str, Any] | None:
     """What the answers among these cost, as `--json` has it; None if a part of it is not known, or there is no answer."""
-    answers = [each for each in said if getattr(each, "role", "assistant") == "assistant" or each.usage]
+    answers = [each for each in said if each.usage or _was_asked_for(each)]
     return _added(price(each.model or "", each.usage, each.at) if each.usage else None for each in answers)
+
+
+def _was_asked_for(said: Message | Compaction) -> bool:
+    """Did a model write this, so that it has a price? Where results were only shortened, none did."""
+    return said.role == "assistant" if isinstance(said, Message) else bool(said.summary)
 
 
 def _added(costs: Iterable[Cost | None]) -> dict[str, Any] | None:

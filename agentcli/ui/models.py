@@ -10,15 +10,15 @@ from itertools import groupby
 
 from msgspec import UNSET, Struct, UnsetType
 
-from agentcli.providers.price import Known
+from agentcli.providers.catalogue.price import Known
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.stdout import on_terminal, print_json, put
 from agentcli.ui.table import table
 
-__all__ = ["Price", "Row", "matching", "print_rows", "row"]
+__all__ = ["PerMillion", "Row", "matching", "print_rows", "row"]
 
 
-class Price(Struct, frozen=True):
+class PerMillion(Struct, frozen=True):
     """US dollars for a million tokens; `cached` are those read from a cache."""
 
     input: float
@@ -35,7 +35,7 @@ class Row(Struct, frozen=True, kw_only=True):
     name: str
     context: int | None
     output: int | None
-    price: Price | None
+    price: PerMillion | None
     capabilities: tuple[str, ...]
     source: str
 
@@ -50,7 +50,7 @@ def row(model: str, known: Known, *, source: str, means: str = "", name: str = "
         name=name,
         context=known.context,
         output=known.output,
-        price=Price(rates.input, rates.output, rates.cached) if rates else None,
+        price=PerMillion(rates.input, rates.output, rates.cached) if rates else None,
         capabilities=known.can,
         source=source,
     )

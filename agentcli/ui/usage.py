@@ -131,10 +131,18 @@ def account(rows: Iterable[Row], price: Price, days: int, today: date | None = N
             sums[each.quarter, each.model] = count + each.answers, added
     found += (Spent(quarter, model, count, counts) for (quarter, model), (count, counts) in sums.items())
     for each in found:
-        day = each.at.astimezone().date()
+        day = _day_of(each.at)
         if day <= today:
             made.by.setdefault((day, each.model), Sum()).add(each, price)
     return made
+
+
+def _day_of(moment: datetime) -> date:
+    """Its day where the person is. A moment at the very end of all time has none there."""
+    try:
+        return moment.astimezone().date()
+    except (OverflowError, ValueError, OSError):
+        return moment.date()
 
 
 def print_account(made: Account, *, json: bool, hint: str = "") -> None:

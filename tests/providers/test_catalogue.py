@@ -15,11 +15,11 @@ import pytest
 from agentcli.core.provider import ProviderError
 from agentcli.providers import Endpoint
 from agentcli.providers.catalogue import DAY, Catalogue, gather, listed, names
-from agentcli.providers.listed import Listed
+from agentcli.providers.catalogue.model import Listed
 from tests.providers.listener import listener
 from tests.providers.lists import lists
 
-FAR = Endpoint(kind="openai-chat", base_url="https://lab.example/v1?key=sk-in-the-url", key="sk-secret")
+FAR = Endpoint(kind="openai-chat", base_url="https://openrouter.ai/api/v1?key=sk-in-the-url", key="sk-secret")
 
 
 def place(url: str, key: str = "sk-secret") -> Endpoint:
@@ -53,7 +53,7 @@ def test_a_list_of_today_is_kept(tmp_path: Path) -> None:
     model = Listed("one", context=5, can=("tools",))
     file = kept(folder, model)
     assert Catalogue(folder).today("lab", FAR) == [model]
-    assert Catalogue(folder).find("lab", "one") == model
+    assert Catalogue(folder).find("lab", "one", FAR) == model
     assert (file.stat().st_mode & 0o777, folder.stat().st_mode & 0o777, folder.parent.stat().st_mode & 0o777) == (0o600, 0o700, 0o700)
     assert os.listdir(folder) == ["models.msgpack"]
 
@@ -62,12 +62,12 @@ def test_no_key_and_no_address_is_in_the_file(tmp_path: Path) -> None:
     data = kept(tmp_path, Listed("one")).read_bytes()
     assert b"lab" in data
     assert b"secret" not in data
-    assert b"example" not in data
+    assert b"openrouter" not in data
     assert b"sk-in" not in data
 
 
 @pytest.mark.parametrize(
-    "other", [{"key": "sk-other"}, {"base_url": "https://other.example"}, {"headers": {"x": "y"}}, {"kind": "gemini"}]
+    "other", [{"key": "sk-other"}, {"base_url": "https://openrouter.ai/other"}, {"headers": {"x": "y"}}, {"kind": "gemini"}]
 )
 def test_another_key_or_address_is_another_list(tmp_path: Path, other: dict[str, Any]) -> None:
     kept(tmp_path, Listed("one"))
@@ -92,11 +92,36 @@ def test_after_a_day_it_is_asked_again_but_still_known(tmp_path: Path) -> None:
 def test_the_newest_list_of_a_provider_counts(tmp_path: Path) -> None:
     aged(kept(tmp_path, Listed("one", context=1), Listed("old")), 60)
     kept(tmp_path, Listed("one", context=2), at=msgspec.structs.replace(FAR, key="sk-other"))
-    found = Catalogue(tmp_path).find("lab", "one")
+    found = Catalogue(tmp_path).find("lab", "one", FAR)
     assert found
     assert found.context == 2
-    assert Catalogue(tmp_path).find("lab", "old")
-    assert Catalogue(tmp_path).find("lab", "none") is None
+    assert Catalogue(tmp_path).find("lab", "old", FAR)
+    assert Catalogue(tmp_path).find("lab", "none", FAR) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"base_url": "http://openrouter.ai/api/v1?key=sk-in-the-url"}, {"base_url": "http://127.0.0.1:8080/v1"}, {"kind": "anthropic"}],
+)
+def test_what_is_said_at_one_address_holds_at_no_other(tmp_path: Path, other: dict[str, Any]) -> None:
+    kept(tmp_path, Listed("one"))
+    assert Catalogue(tmp_path).find("lab", "one", msgspec.structs.replace(FAR, **other)) is None
+    assert Catalogue(tmp_path).find("other", "one", FAR) is None
+    for same in ({"key": None}, {"headers": {"x": "y"}}, {"key_name": "LAB_KEY"}):
+        assert Catalogue(tmp_path).find("lab", "one", msgspec.structs.replace(FAR, **same))
+
+
+def test_where_no_address_is_given_the_vendors_own_is_meant(tmp_path: Path) -> None:
+    vendor = Endpoint(kind="openai-responses", base_url="https://api.openai.com/v1/", key="k")
+    kept(tmp_path, Listed("one", context=1), name="openai", at=vendor)
+    kept(tmp_path, Listed("one", context=2), Listed("two"), name="openai", at=place("http://127.0.0.1:8080/v1"))
+    kept(tmp_path, Listed("one"), name="lab")
+    catalogue = Catalogue(tmp_path)
+    assert catalogue.find("openai", "one") == Listed("one", context=1)
+    assert catalogue.find("openai", "two") is None
+    assert catalogue.find("lab", "one") is None
+    catalogue.add("openai", vendor, [Listed("one", context=3)])  # it has been read before
+    assert catalogue.find("openai", "one") == Listed("one", context=3)
 
 
 def test_names(tmp_path: Path) -> None:
@@ -108,10 +133,14 @@ def test_names(tmp_path: Path) -> None:
     assert "local/smollm2" in names(tmp_path / "nowhere")
 
 
+def of_lists(*lists: Any, version: int = 2, salt: Any = b"") -> bytes:
+    return msgspec.msgpack.encode([version, salt, lists])
+
+
 DAMAGED = [
-    b"", b"\x00", b"nothing", b"\xc1" * 100, msgspec.msgpack.encode([99, b"", []]), msgspec.msgpack.encode([1, "salt", []]),
-    msgspec.msgpack.encode([1, b"", [["lab", b"", time(), 5]]]), msgspec.msgpack.encode([1, b"", [["lab", b"", time(), [{"id": 5}]]]]),
-    msgspec.msgpack.encode([1, b"s" * 1000, [["lab", b"", float("nan"), []]]]), b"\x91" * 100_000,
+    b"", b"\x00", b"nothing", b"\xc1" * 100, of_lists(version=99), of_lists(salt="salt"), of_lists(["lab", b"", time(), 5, b""]),
+    of_lists(["lab", b"", time(), [{"id": 5}], b""]), of_lists(["lab", b"", time(), [{"id": "one"}]], version=1),
+    of_lists(["lab", b"", time(), []]), of_lists(["lab", b"", float("nan"), [], b""], salt=b"s" * 1000), b"\x91" * 100_000,
 ]  # fmt: skip
 
 
@@ -120,9 +149,9 @@ def test_a_damaged_file_is_as_none(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "models.msgpack").write_bytes(data)
     assert not any(name.startswith("lab/") for name in names(tmp_path))
     assert Catalogue(tmp_path).today("lab", FAR) is None
-    assert Catalogue(tmp_path).find("lab", "one") is None
+    assert Catalogue(tmp_path).find("lab", "one", FAR) is None
     kept(tmp_path, Listed("one"))
-    assert Catalogue(tmp_path).find("lab", "one")
+    assert Catalogue(tmp_path).find("lab", "one", FAR)
 
 
 def test_a_file_that_is_cut_or_changed_anywhere(tmp_path: Path) -> None:
@@ -132,7 +161,7 @@ def test_a_file_that_is_cut_or_changed_anywhere(tmp_path: Path) -> None:
         for data in (whole[:at], whole[:at] + bytes([whole[at] ^ 0x81]) + whole[at + 1 :]):
             file.write_bytes(data)
             names(tmp_path)
-            Catalogue(tmp_path).find("lab", "one")
+            Catalogue(tmp_path).find("lab", "one", FAR)
             Catalogue(tmp_path).today("lab", FAR)
 
 
@@ -159,13 +188,25 @@ def test_a_place_where_nothing_can_be_kept(tmp_path: Path, what: str) -> None:
 # --- many at once ---
 
 
-def test_a_list_of_today_is_not_asked_for(tmp_path: Path) -> None:
+def test_a_vendors_list_of_today_is_not_asked_for(tmp_path: Path) -> None:
+    os.environ["https_proxy"] = "http://127.0.0.1:1"  # nobody is there
     kept(tmp_path, Listed("one"))
     assert gathered(tmp_path, {"lab": FAR}) == {"lab": ["one"]}
-    assert gathered(tmp_path, {"lab": FAR}, refresh=True, patience=1.0) == {"lab": "unreachable"}  # there is no such host
+    assert gathered(tmp_path, {"lab": FAR}, refresh=True) == {"lab": "unreachable"}
 
 
-def test_a_server_on_this_machine_is_asked_each_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "url",
+    ["https://lab.example/v1", "http://10.0.0.7:8000/v1", "http://openrouter.ai.example/v1", "http://vllm/v1", "http://[::1", "x"],
+)
+def test_any_other_list_is_asked_for_anew(tmp_path: Path, url: str) -> None:
+    """Who runs a server of one's own puts another model on it when one likes."""
+    kept(tmp_path, Listed("one"), at=place(url))
+    assert Catalogue(tmp_path).today("lab", place(url)) is None
+    assert "lab/one" in names(tmp_path)
+
+
+def test_each_server_but_a_vendors_is_asked_each_time(tmp_path: Path) -> None:
     answers = {"*": {"data": [{"id": "one"}]}}
     with lists(answers) as (url, asked):
         assert gathered(tmp_path, {"lab": place(url)}) == {"lab": ["one"]}

@@ -11,13 +11,16 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from agentcli.core.provider import ProviderError
 from agentcli.providers import Endpoint
-from agentcli.providers.listed import Listed, Rates
-from agentcli.providers.listing import address, models
-from agentcli.providers.page import gemini_page, page
+from agentcli.providers.catalogue.listing import address, models
+from agentcli.providers.catalogue.model import Listed, Rates
+from agentcli.providers.catalogue.page import _Architecture, _Best, _GeminiModel, _Meta, _Model, _Offer, _Pricing, gemini_page, page
 from tests.model_server import ModelServer
 from tests.providers.asking import open_files
 from tests.providers.listener import listener
@@ -149,6 +152,9 @@ def test_what_a_model_can_do(said: dict[str, Any], can: tuple[str, ...]) -> None
         ({"prompt": "-1", "completion": "-1"}, None),  # it depends
         ({"prompt": "0.1"}, None),
         ({"prompt": "NaN", "completion": "1e400"}, None),
+        ({"prompt": "1E+999999", "completion": "1E+999999"}, None),
+        ({"prompt": "1E-999999", "completion": "0"}, Rates(0, 0)),
+        ({"prompt": "0.000001", "completion": "0", "input_cache_read": "-Infinity", "request": "sNaN"}, Rates(1, 0)),
         ({"prompt": "a" * 100, "completion": "0"}, None),
         ({"prompt": 7.5e-08, "completion": 0}, Rates(0.075, 0)),
         ({"prompt": "0.000001", "completion": "0.000002", "request": "0.005"}, Rates(1, 2, request=0.005)),
@@ -188,6 +194,50 @@ def test_what_gemini_says() -> None:
     }
     found = gemini_page(json.dumps(body).encode()).models
     assert found == [Listed("flash", "Flash", 1048576, 65536, can=("reasoning",)), Listed("embed", chats=False)]
+
+
+# What fields hold, and what they should hold and do not.
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
+    st.sampled_from(["1E+999999", "1E-999999", "NaN", "sNaN", "-1", "9" * 50, "0001-01-01T00:00:00", "9999-12-31T23:59:59-23:59"]),
+    st.sampled_from([10**400, -(10**400), 1e308, 1 << 63, "text", "usd_per_1m_tokens"]),
+)  # fmt: skip
+ANY = st.recursive(
+    ODD, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3), max_leaves=6
+)
+INNER: dict[str, type[msgspec.Struct]] = {
+    "meta": _Meta, "top_provider": _Best, "architecture": _Architecture, "pricing": _Pricing, "providers": _Offer
+}  # fmt: skip
+
+
+def objects(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
+    """What is nearly the JSON of such a struct."""
+    return st.fixed_dictionaries({}, optional={name: field(name) for name in kind.__struct_fields__})
+
+
+def field(name: str) -> st.SearchStrategy[Any]:
+    return objects(INNER[name]) | st.lists(objects(INNER[name]), max_size=2) | ANY if name in INNER else ODD | ANY
+
+
+MODEL = (objects(_Model) | objects(_GeminiModel)).map(lambda model: {"id": "m", "name": "m", **model})
+MODELS = st.lists(MODEL | ANY, max_size=2)
+PAGE = {"data": MODELS, "models": MODELS, "has_more": ANY, "last_id": ANY, "nextPageToken": ANY}
+LISTS = ANY | MODELS | st.fixed_dictionaries({}, optional=PAGE)
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@given(LISTS)
+@example({"data": [{"id": "m", "pricing": {"prompt": "1E+999999", "completion": "1"}}]})
+@example({"data": [{"id": "m", "created_at": "0001-01-01T00:00:00"}]})
+def test_whatever_is_said_is_a_list_or_none(said: Any) -> None:
+    body = json.dumps(said).encode()
+    for read_page in (page, gemini_page):
+        try:
+            found = read_page(body)
+        except ProviderError:
+            continue
+        assert all(model.id and (model.context is None or model.context > 0) for model in found.models)
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(found.models), type=list[Listed]) == found.models  # it can be kept
 
 
 # --- how it is asked for ---
@@ -329,6 +379,14 @@ def test_names_that_are_none(models: list[Any]) -> None:
 def test_half_of_a_character() -> None:
     with lists({"*": b'{"data": [{"id": "\\ud800"}, {"id": "b"}]}'}) as (url, _):
         assert ids(place(url))[-1] == "b"
+
+
+def test_half_of_a_character_in_the_name_of_the_next_page() -> None:
+    first = b'{"data": [{"id": "a"}], "models": [{"name": "a"}], "has_more": true, "last_id": "\\ud800", "nextPageToken": "\\ud800"}'
+    second = {"data": [{"id": "b"}], "models": [{"name": "b"}]}
+    for kind, path in (("anthropic", "/v1/models?limit=1000&after_id="), ("gemini", "/v1beta/models?pageSize=1000&pageToken=")):
+        with lists({path.rpartition("&")[0]: first, f"{path}%EF%BF%BD": second}) as (url, _):
+            assert ids(place(url, kind)) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

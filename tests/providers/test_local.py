@@ -6,17 +6,19 @@ The model is a real one, a megabyte small, in a real llama.cpp (`tiny_model`).
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -239,10 +241,23 @@ def test_many_questions_share_the_process(model: Path) -> None:
 
 
 def test_cancelling_stops_the_model(endless: Path) -> None:
-    """It says no more, uses no more time of the processor, and answers the next question at once."""
+    """It says no more, and answers the next question without having gone on: an answer would be 8,000 tokens, ten times.
+
+    What counts is the time of the processor: a clock on the wall also counts what else this machine does.
+    """
 
     async def main() -> None:
         provider = local(keep=True)
+        await all_of(provider, request(endless, settings={"max-tokens": 1}))
+        (running,) = children()
+
+        def used() -> float:
+            return float(sum(running.cpu_times()[:2]))
+
+        before = used()
+        await all_of(provider, request(endless, settings={"max-tokens": 3000}))
+        of_3000 = used() - before
+        before = used()
         for _ in range(10):
             async with aclosing(provider.stream(request(endless))) as chunks:
                 said = 0
@@ -250,16 +265,12 @@ def test_cancelling_stops_the_model(endless: Path) -> None:
                     said += isinstance(chunk, TextChunk)
                     if said == 20:
                         break
-                began = monotonic()
-            took = monotonic() - began
-            assert took < 0.1, took
-        (running,) = children()
-        began = monotonic()
         await all_of(provider, request(endless, settings={"max-tokens": 1}))
-        assert monotonic() - began < 0.3
-        before = sum(running.cpu_times()[:2])
+        assert used() - before < of_3000
+        assert children() == [running]
+        before = used()
         await asyncio.sleep(0.3)
-        assert sum(running.cpu_times()[:2]) - before < 0.1
+        assert used() - before < 0.1
         await provider.aclose()
 
     asyncio.run(main())
@@ -323,6 +334,18 @@ def test_a_model_that_does_not_stop_is_started_anew(endless: Path) -> None:
     asyncio.run(main())
 
 
+def until_stuck(pipe: IO[bytes]) -> None:
+    """Wait until whoever writes into the pipe waits, because it is full: nine tenths, and then no more for half a second."""
+    room = fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) if sys.platform == "linux" else 0
+    same = unread = 0
+    deadline = monotonic() + 30
+    while same < 25:
+        assert monotonic() < deadline
+        sleep(0.02)
+        before, unread = unread, int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+        same = same + 1 if before == unread > room * 0.9 else 0
+
+
 def test_the_process_leaves_when_a_stop_takes_too_long(endless: Path) -> None:
     """It cannot even say what it says: nobody reads it."""
     settings = {"path": str(endless), "context": 8192, "threads": 1, "warm": False, "patience": 0.2, "parent": os.getpid()}
@@ -335,10 +358,10 @@ def test_the_process_leaves_when_a_stop_takes_too_long(endless: Path) -> None:
             running.stdin.flush()
         assert json.loads(running.stdout.readline()) == {"ready": True}
         assert json.loads(running.stdout.readline()) == {"of": 1, "begun": True}
-        sleep(0.5)  # the pipe fills up
+        until_stuck(running.stdout)
         running.stdin.write(b'{"stop": 1}\n')
         running.stdin.flush()
-        assert running.wait(10) == child.STUBBORN
+        assert running.wait(30) == child.STUBBORN
 
 
 def test_a_process_that_was_killed(endless: Path) -> None:

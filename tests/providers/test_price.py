@@ -19,9 +19,9 @@ from msgspec import Raw
 from agentcli.core.message import Usage
 from agentcli.providers import Endpoint
 from agentcli.providers.catalogue import Catalogue
-from agentcli.providers.listed import Listed, Rates
-from agentcli.providers.price import Cost, Known, Prices, context_of, known
-from agentcli.providers.tariff import Period, Price, Tariff
+from agentcli.providers.catalogue.model import Listed, Rates
+from agentcli.providers.catalogue.price import Cost, Known, Prices, context_of, known
+from agentcli.providers.catalogue.tariff import Period, Stepped, Tariff
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MILLION = Usage(1_000_000, 1_000_000)
@@ -63,8 +63,8 @@ def tariff(name: str = "m", *, match: list[Any] | None = None, context: int | No
     return Tariff(name, match or ["equals", name], context, [Period(priced(**prices))])
 
 
-def priced(**prices: Any) -> dict[str, Price]:
-    return {key: Price(*each) if isinstance(each, tuple) else Price(each) for key, each in prices.items()}
+def priced(**prices: Any) -> dict[str, Stepped]:
+    return {key: Stepped(*each) if isinstance(each, tuple) else Stepped(each) for key, each in prices.items()}
 
 
 def amount(prices: Prices, usage: Usage, at: datetime = NOW, model: str = "openai/m") -> float | None:
@@ -170,12 +170,14 @@ import sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from agentcli.core.message import Usage
-from agentcli.providers.price import known
-began = time.perf_counter()
+from agentcli.providers.catalogue.price import known
+began = time.process_time()
 assert known(Path({str(folder)!r})).cost("openai/gpt-5.4", Usage(1000, 100), datetime.now(UTC)).amount > 0
-took = time.perf_counter() - began
+took = time.process_time() - began
 assert not sys.modules.keys() & {{"genai_prices", "pydantic", "asyncio", "httpx", "importlib.metadata"}}
-assert took < 0.1, took
+began = time.process_time()
+import genai_prices.data
+assert took < (time.process_time() - began) / 2, took
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
@@ -300,8 +302,23 @@ class TestArithmetic:
         catalogue.write()
         assert prices.of("openrouter/m", place) == Known(2000, 100, Rates(1, 2, 0.5, request=0.25), ("tools",))
         assert prices.cost("openrouter/m", Usage(1_000_000, 1_000_000, cached=500_000), NOW) == Cost(0.5 + 0.25 + 2 + 0.25)
+        assert prices.cost("openrouter/m", Usage(1_000_000, 0), NOW, place) == Cost(1 + 0.25)
         assert prices.of("openrouter/n") == Known(7)
         assert prices.of("openrouter/x", listed=Listed("x", output=3)) == Known(None, 3)
+
+    def test_what_an_imitation_lists_is_not_what_the_vendor_asks(self, tmp_path: Path) -> None:
+        prices = sold(tmp_path, tariff("gpt-5.4", input_mtok="3", output_mtok="15", context=400_000))
+        here = Endpoint(kind="openai-chat", base_url="http://127.0.0.1:8080/v1", key="k")
+        there = Endpoint(kind="openai-responses", base_url="https://api.openai.com/v1")
+        prices.catalogue.add("openai", here, [Listed("gpt-5.4", context=4096, rates=Rates(0, 0))])
+        prices.catalogue.write()
+        for place in (there, None):
+            assert Prices(tmp_path).cost("openai/gpt-5.4", MILLION, NOW, place) == Cost(18)
+            assert Prices(tmp_path).of("openai/gpt-5.4", place) == Known(400_000, None, Rates(3, 15))
+            assert context_of("openai/gpt-5.4", 0, tmp_path, place) == 400_000
+        assert Prices(tmp_path).cost("openai/gpt-5.4", MILLION, NOW, here) == Cost(0)
+        assert Prices(tmp_path).of("openai/gpt-5.4", here) == Known(4096, None, Rates(0, 0))
+        assert context_of("openai/gpt-5.4", 0, tmp_path, here) == 4096
 
     def test_how_much_a_model_holds(self, tmp_path: Path) -> None:
         sold(tmp_path, tariff(input_mtok="1", context=1000))
@@ -342,24 +359,29 @@ class TestArithmetic:
         assert not os.listdir(tmp_path)
 
 
-def test_a_package_that_is_something_else_is_no_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", ["", "providers = [1]", "import no_such_module", "raise SystemError"])
+def test_a_package_that_is_something_else_is_no_fault_and_is_read_once(tmp_path: Path, data: str) -> None:
     package = tmp_path / "genai_prices"
     package.mkdir()
     (package / "__init__.py").touch()
-    program = (
-        "from pathlib import Path\nfrom agentcli.providers.price import known\n"
-        f"assert not known(Path({str(tmp_path)!r}) / 'cache').tariffs\nassert not (Path({str(tmp_path)!r}) / 'cache').exists()"
-    )
-    for data in ("", "providers = [1]", "import no_such_module", "raise SystemError"):
-        (package / "data.py").write_text(data)
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        )
+    note = f"open({str(tmp_path / 'read')!r}, 'a').write('x')\n"
+    program = f"""
+from pathlib import Path
+from agentcli.providers.catalogue.price import known
+assert not known(Path({str(tmp_path / "cache")!r})).tariffs
+"""
+
+    def read() -> int:
+        """How often the package was read, after the program has run once more."""
+        own = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, env=own)
         assert done.returncode == 0, done.stderr
+        return len((tmp_path / "read").read_text())
+
+    (package / "data.py").write_text(note + data)
+    assert [read(), read(), read()] == [1, 1, 1]
+    (package / "data.py").write_text(f"{note}{data}\n# another version")
+    assert [read(), read()] == [2, 2]
 
 
 @pytest.mark.usefixtures("without_package")

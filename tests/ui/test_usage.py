@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from agentcli import assemble
-from agentcli.config import Config
+from agentcli.config import places
 from agentcli.core.document import Compaction
 from agentcli.core.message import Message, Text, ToolResult, Usage, user
 from agentcli.core.thread import Thread
-from agentcli.providers.price import Cost
+from agentcli.providers import Endpoint
+from agentcli.providers.catalogue import Catalogue
+from agentcli.providers.catalogue.model import Listed, Rates
+from agentcli.providers.catalogue.price import Cost
 from agentcli.store.index import Row
 from agentcli.store.usage import SMALL, packed, spent
 from agentcli.ui.cost import Pricing, cost_of, cost_of_all, money, priced
@@ -71,6 +74,13 @@ def test_the_cost_of_a_turn_is_known_or_it_is_not() -> None:
     assert cost_of([user("q")], price) is None
 
 
+def test_results_that_were_only_shortened_cost_nothing() -> None:
+    shortened, unpaid = Compaction(through="x", count=1), Compaction(through="x", count=1, summary="They spoke.")
+    assert cost_of([user("q"), answer(), shortened], price) == {"amount": 0.025, "currency": "USD"}
+    assert cost_of([shortened], price) is None
+    assert cost_of([user("q"), answer(), unpaid], price) is None  # a model wrote it, and nobody knows for how much
+
+
 def test_sums_of_two_currencies_are_not_made() -> None:
     euros = lambda model, usage, at: Cost(1.0, "EUR" if model == "fake/n" else "USD")  # noqa: E731
     assert cost_of([answer(), answer(model="fake/n")], euros) is None
@@ -120,6 +130,8 @@ def test_a_day_is_the_persons(zone: str, days: list[int]) -> None:
         midnight = datetime(2026, 1, 31, tzinfo=UTC)
         made = account([row(answer(midnight - timedelta(minutes=1)), answer(midnight))], price, 3, date(2026, 2, 1))
         assert sorted(day.day for day, _ in made.by) == days
+        last = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)  # beyond which there is no day, in some places
+        assert account([row(answer(last))], price, 3, date(2026, 2, 1)).total.answers == 0
     finally:
         del os.environ["TZ"]
         time.tzset()
@@ -261,19 +273,16 @@ def listed(*arguments: str) -> list[dict[str, Any]]:
 
 
 def prices() -> Pricing:
-    from agentcli.config import places
-
-    return Pricing(places().cache, Config())
+    return Pricing(places().cache, {"ollama": Endpoint(kind="openai-chat", base_url="http://127.0.0.1:11434/v1")}.get)
 
 
 @pytest.mark.skipif(find_spec("genai_prices") is None, reason="the extra `prices` is not installed")
 def test_a_provider_of_ones_own_has_the_prices_of_whom_it_asks() -> None:
-    from agentcli.config import ProviderConfig, places
-
-    own = Config(
-        providers={"work": ProviderConfig(base_url="https://api.openai.com/v1"), "lab": ProviderConfig(base_url="http://lab/v1")}
-    )
-    pricing = Pricing(places().cache, own)
+    own = {
+        "work": Endpoint(kind="openai-chat", base_url="https://api.openai.com/v1"),
+        "lab": Endpoint(kind="openai-chat", base_url="http://lab/v1"),
+    }
+    pricing = Pricing(places().cache, own.get)
     found = pricing("work/gpt-5.4", Usage(1000, 0), NOON)
     assert found
     assert found == pricing("openai/gpt-5.4", Usage(1000, 0), NOON)
@@ -309,6 +318,24 @@ def test_of_a_conversation_that_has_not_begun_or_is_not_counted() -> None:
     assert of_thread(Thread(), None, prices()) == "Nothing was said yet."
     lines = of_thread(Thread.of(user("a"), answer(usage=None)), None, prices()).splitlines()
     assert lines[0] == "Last turn  tokens not known: the server did not say"
+
+
+def test_where_a_provider_is_asked_decides_what_it_costs() -> None:
+    """Also in lists of threads, and in the usage: as a question would find it, and without its key."""
+    now = datetime.now(UTC)
+    saved(answer(now, "openai/m", Usage(1_000_000, 0)))
+    catalogue = Catalogue(places().cache)
+    catalogue.add("openai", Endpoint(kind="openai-chat", base_url="http://lab/v1", key="k"), [Listed("m", rates=Rates(3, 4))])
+    catalogue.write()
+    three = {"amount": 3.0, "currency": "USD"}
+    for url, cost in (("http://lab/v1/", three), ("http://other/v1", None), ("", None)):
+        os.environ["OPENAI_BASE_URL"] = url
+        assert listed()[0]["cost"] == cost
+        assert json.loads(agentcli("usage", "--json").stdout)["total"]["cost"] == cost
+    os.environ["OPENAI_BASE_URL"] = "http://lab/v1"
+    places().config.parent.mkdir(parents=True, exist_ok=True)
+    places().config.write_text("this is wrong")
+    assert listed()[0]["cost"] == three  # what was spent can be seen all the same
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals on Windows")

@@ -58,6 +58,7 @@ class Http:
     ) -> None:
         self._route = Route(name, base_url, headers, clocks, keep, key_name=key_name)
         self._retries = clocks.retries
+        self._longest = clocks.again
         self._gate = gate(base_url, self._route.secrets)
         if keep and base_url.startswith("https:"):  # a chat makes its provider in a thread, while a person types
             with suppress(ProviderError):  # said again when it is needed
@@ -80,6 +81,9 @@ class Http:
             else:
                 return
             delay = back_off(attempt) if failure.retry_after is None else failure.retry_after
+            if delay > self._longest:
+                self._gate.shut(delay)
+                raise failure
             if failure.retry_after is not None or failure.kind in ("rate_limit", "overloaded"):
                 self._gate.shut(delay)
             yield Retrying(

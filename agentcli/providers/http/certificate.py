@@ -46,9 +46,7 @@ async def _certificate(route: Route) -> bytes:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         await connection.start_tls(context, base.host)
-        assert connection._transport
-        shown: bytes | None = connection._transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        return shown or b""
+        return connection.certificate
     finally:
         connection.abort()
         sock.close()

@@ -84,6 +84,13 @@ class Connection(asyncio.BufferedProtocol):
         assert self._transport
         self._transport = await self.loop.start_tls(self._transport, self, context, server_hostname=host)
 
+    @property
+    def certificate(self) -> bytes:
+        """What the server has shown (DER); nothing if it has shown none."""
+        secure = self._transport.get_extra_info("ssl_object") if self._transport else None
+        shown: bytes | None = secure.getpeercert(binary_form=True) if secure else None
+        return shown or b""
+
     async def read(self, until: float | None = None) -> bytes:
         """All that has come, waiting for something if nothing has; nothing at the end. Raises ReadTimeout at the time given."""
         if not self._pieces:

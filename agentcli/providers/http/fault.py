@@ -65,9 +65,7 @@ def broken(name: str, error: Exception, *, where: str, connect: float, heard: bo
     if isinstance(error, httpx.ProxyError):
         return FinalError("unreachable", f"cannot connect to {where}: {said}", hint="Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.")
     if isinstance(error, httpx.ConnectError):
-        return ProviderError(
-            "unreachable", f"cannot connect to {where}: {said}", hint="Is the server running, and the base URL right?"
-        )
+        return ProviderError("unreachable", f"cannot connect to {where}: {said}", hint=_way_hint(chain, where))
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | httpx.LocalProtocolError):
         return FinalError(
             "unreachable", f"cannot ask {where}: {said}", hint="Check the base URL and the headers in the configuration."
@@ -77,6 +75,15 @@ def broken(name: str, error: Exception, *, where: str, connect: float, heard: bo
     if heard:
         return ProviderError("cut", f"the answer of {name} was cut off: {said}", hint="Ask again, or go on from what there is.")
     return ProviderError("cut", f"{where} closed the connection before it answered: {said}", hint="Try again in a while.")
+
+
+def _way_hint(chain: list[BaseException], where: str) -> str:
+    """What to look at when there is no connection."""
+    if " through the proxy " in where:
+        return "Is the proxy running? See HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."
+    if any(isinstance(each, socket.gaierror | UnicodeError) for each in chain):
+        return "Is this machine online, and the name right?"
+    return "Is the server running, and the base URL right?"
 
 
 def _not_let_in(status: int, said: str, key: str, has_key: bool) -> tuple[str, str]:

@@ -31,15 +31,24 @@ _SECRET = ("authorization", "key", "token", "secret", "cookie")  # in the names 
 
 
 class Route:
-    """The way to one server, for one key."""
+    """The way to one server, for one key. `certificates` is a file of authorities to check it by, if no variable names one."""
 
     def __init__(
-        self, name: str, base_url: str, headers: Mapping[str, str], clocks: Clocks, keep: bool, *, key_name: str = ""
+        self,
+        name: str,
+        base_url: str,
+        headers: Mapping[str, str],
+        clocks: Clocks,
+        keep: bool,
+        *,
+        key_name: str = "",
+        certificates: str = "",
     ) -> None:
         self.name = name
         self.clocks = clocks
         self.keep = keep
         self.key_name = key_name
+        self.certificates = certificates
         self._headers = {
             "accept": "text/event-stream, application/json",
             "accept-encoding": "identity",
@@ -90,7 +99,7 @@ class Route:
     @cached_property
     def transport(self) -> StreamTransport:
         """Made when the first question is asked."""
-        return StreamTransport(keep=self.keep, proxy=self.proxy, patience=self.clocks.connect)
+        return StreamTransport(keep=self.keep, proxy=self.proxy, patience=self.clocks.connect, certificates=self.certificates)
 
     def request(self, path: str, body: bytes | None = None) -> httpx.Request:
         """A POST of the body to a path below the base URL; a GET without one."""
@@ -99,14 +108,16 @@ class Route:
             base, _, query = self.base.raw_path.partition(b"?")
             target = base.rstrip(b"/") + path.encode("ascii") + (b"?" + query if query else b"")
             url = self._urls[path] = self.base.copy_with(raw_path=target)
+        if not all(secret.isprintable() for secret in self.secrets):
+            raise self._no_key()
         try:
             return httpx.Request("GET" if body is None else "POST", url, headers=self._headers, content=body)
         except UnicodeEncodeError:
-            raise FinalError(
-                "auth",
-                f"the key of {self.name} has characters in it that no key has",
-                hint=f"Check {self.key_name or 'the key'}.",
-            ) from None
+            raise self._no_key() from None
+
+    def _no_key(self) -> ProviderError:
+        said = f"the key of {self.name} has characters in it that no key has"
+        return FinalError("auth", said, hint=f"Check {self.key_name or 'the key'}.")
 
     def tell(self, error: ProviderError) -> None:
         """Make an error fit to be shown: without the key, and then not longer than can be read."""

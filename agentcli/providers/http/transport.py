@@ -33,30 +33,43 @@ __all__ = ["Body", "StreamTransport", "tls_context"]
 
 _IDLE = 4  # connections kept for an origin
 
-_contexts: dict[tuple[str | None, str | None], ssl.SSLContext] = {}
+_contexts: dict[tuple[str, str, str], ssl.SSLContext] = {}
 
 
-def tls_context() -> ssl.SSLContext:
-    """How servers are checked: SSL_CERT_FILE or SSL_CERT_DIR if set, the certificates of certifi otherwise. Made once (15 ms)."""
-    said = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+def tls_context(certificates: str = "") -> ssl.SSLContext:
+    """How servers are checked: by SSL_CERT_FILE or SSL_CERT_DIR if set, or the file or folder given, or certifi. Made once (15 ms)."""
+    variables = os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")
+    said = *variables, "" if any(variables) else certificates
     if said not in _contexts:
         try:
-            context = httpx.create_ssl_context()
+            context = _context(said[2])
         except OSError as error:
             names = " and ".join(name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name))
-            raise FinalError("tls", f"the certificates that {names} names cannot be read: {error}") from None
+            which = f"that {names} names" if names else f"in {certificates}"
+            raise FinalError("tls", f"the certificates {which} cannot be read: {error}") from None
         context.set_alpn_protocols(["http/1.1"])
         _contexts[said] = context
     return _contexts[said]
 
 
+def _context(certificates: str) -> ssl.SSLContext:
+    if not certificates:
+        return httpx.create_ssl_context()
+    if os.path.isdir(certificates):
+        return ssl.create_default_context(capath=certificates)
+    return ssl.create_default_context(cafile=certificates)
+
+
 class StreamTransport(httpx.AsyncBaseTransport):
     """See the top of the file."""
 
-    def __init__(self, *, keep: bool = False, proxy: Proxy | None = None, patience: float | None = None) -> None:
+    def __init__(
+        self, *, keep: bool = False, proxy: Proxy | None = None, patience: float | None = None, certificates: str = ""
+    ) -> None:
         self._patience = patience
         self._keep = keep
         self._proxy = proxy
+        self._certificates = certificates
         self._idle: dict[Origin, list[Connection]] = {}
         self._open: set[Connection] = set()
         self._dialler = Dialler()
@@ -135,7 +148,7 @@ class StreamTransport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         proxy = self._proxy
         near = (proxy.scheme, proxy.host, proxy.port) if proxy else origin
-        context = tls_context() if near[0] == "https" else None
+        context = tls_context(self._certificates) if near[0] == "https" else None
         sock = await self._dialler.dial(proxy.raw_host if proxy else raw_host, near[2])
         connection = Connection(loop, origin)
         try:
@@ -147,7 +160,7 @@ class StreamTransport(httpx.AsyncBaseTransport):
                 await tunnel(connection, proxy, raw_host, port)
                 if scheme == "https":
                     steps.append("agreeing on TLS")
-                    await connection.start_tls(tls_context(), host)
+                    await connection.start_tls(tls_context(self._certificates), host)
         except BaseException:
             connection.abort()
             sock.close()

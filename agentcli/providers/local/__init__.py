@@ -26,15 +26,15 @@ from msgspec import Struct
 
 from agentcli.core.event import Waiting
 from agentcli.core.provider import Chunk, ProviderError, Request
+from agentcli.extra import installed as is_installed
 from agentcli.providers import Clocks, Endpoint
-from agentcli.providers.local.extra import installed
 from agentcli.providers.local.wheel import KNOWN, weights
 
 if TYPE_CHECKING:
     from agentcli.providers.local.gguf import About
     from agentcli.providers.local.process import Process
 
-__all__ = ["NOTE", "Local", "installed", "note", "weights"]
+__all__ = ["NOTE", "Local", "installed", "note", "weights", "window"]
 
 NOTE = (
     "smollm2 is a very small model: good enough to try things out, quick, and often wrong. It uses no tools. "
@@ -152,6 +152,24 @@ def file_of(model: str, options: Mapping[str, Any]) -> Path:
     known = ", ".join(dict.fromkeys([*KNOWN, *models]))
     hint = f"There are: {known}. A file is named by its path: local//home/me/{model.removesuffix('.gguf')}.gguf, or local/./…"
     raise ProviderError("not_found", f"there is no local model called {model}", hint=hint)
+
+
+def installed() -> bool:
+    """Can a model be run?"""
+    return is_installed("local")
+
+
+def window(model: str, options: Mapping[str, Any]) -> int | None:
+    """How many tokens a model is given; None if it is not there."""
+    from agentcli.providers.local import gguf
+    from agentcli.providers.local.process import CONTEXT
+
+    try:
+        trained = gguf.read(file_of(model, options)).context
+    except ProviderError:
+        return None
+    wanted = options.get("context") or CONTEXT
+    return min(wanted, trained or wanted)
 
 
 def note(model: str, options: Mapping[str, Any], *, tools: bool) -> str:

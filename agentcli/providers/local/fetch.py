@@ -15,7 +15,7 @@ import errno
 import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
@@ -23,13 +23,13 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 from agentcli.core.provider import ProviderError
 from agentcli.errors import Exit, UserError
 from agentcli.providers import Clocks
-from agentcli.providers.http.fault import broken
+from agentcli.providers.http.get import fault, get
 from agentcli.providers.http.httpx import httpx
 from agentcli.providers.http.proxy import Proxy
 from agentcli.providers.http.retry import back_off
 from agentcli.providers.http.route import Route
 from agentcli.providers.local.index import Sources
-from agentcli.providers.local.page import (
+from agentcli.providers.local.link import (
     LONGEST,
     Place,
     folder_of,
@@ -157,8 +157,7 @@ class Web:
         for _ in range(_REDIRECTS + 1):
             route = self._route(url, headers)
             try:
-                with _trusting(self._sources.certificates):
-                    answer = await _ask(route, url)
+                answer = await _ask(route, url)
                 if answer.status not in (301, 302, 303, 307, 308):
                     yield answer
                     return
@@ -174,7 +173,7 @@ class Web:
         if login:
             more["authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
         more.setdefault("accept", "*/*")
-        route = Route(host_of(url), bare, more, self._clocks, keep=False)
+        route = Route(host_of(url), bare, more, self._clocks, keep=False, certificates=self._sources.certificates)
         if self._sources.proxy and not _is_near(url):
             with suppress(ValueError):
                 route.proxy = Proxy.at(self._sources.proxy)
@@ -225,27 +224,26 @@ class _Answer:
 async def _ask(route: Route, url: str) -> _Answer:
     idle = route.clocks.idle
     try:
-        request = route.request("/" if urlsplit(url).path.endswith("/") or not urlsplit(url).path else "")
-        request.extensions["connection"] = await route.transport.connect(request.url)
-        async with asyncio.timeout(idle):
-            response = await route.transport.handle_async_request(request)
+        path = "/" if urlsplit(url).path.endswith("/") or not urlsplit(url).path else ""
+        response = await get(route, path, until=asyncio.get_running_loop().time() + idle)
     except TimeoutError:
         raise _BrokenError(_told(f"no answer from {route.name} for {idle:g} s")) from None
     except httpx.HTTPError as error:
         raise _broken(route, error, heard=False) from None
     except ProviderError as error:  # an address that is none, a proxy that is none, certificates that cannot be read
-        raise _BrokenError(_told(error.message, error.hint), again=False) from None
+        hint = _CERTIFICATES if route.certificates and route.certificates in error.message else error.hint
+        raise _BrokenError(_told(error.message, hint), again=False) from None
     return _Answer(route, url, response)
 
 
-def _broken(route: Route, error: Exception, *, heard: bool) -> _BrokenError:
-    told = broken(route.name, error, where=route.where, connect=route.clocks.connect, heard=heard)
-    route.tell(told)
+def _broken(route: Route, error: httpx.HTTPError, *, heard: bool) -> _BrokenError:
+    told = fault(route, error, heard=heard)
     message = f"the download from {route.name} broke off" if heard else told.message
     hint = told.hint if told.kind == "tls" or isinstance(error, httpx.ProxyError) else _ADDRESS
     return _BrokenError(_told(message, "" if heard else hint), again=told.kind != "tls" and not isinstance(error, httpx.ProxyError))
 
 
+_CERTIFICATES = "pip is set to them: see PIP_CERT, and `pip config list`."
 _ADDRESS = "Is this machine online? The address is that of pip's configuration; see PIP_INDEX_URL, HTTPS_PROXY."
 
 
@@ -295,21 +293,6 @@ def _pieces_of(file: Path, have: int) -> Iterator[tuple[int, bytes]]:
                 have += len(piece)
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}") from None
-
-
-@contextmanager
-def _trusting(certificates: str) -> Iterator[None]:
-    """Within the block servers are checked by pip's certificates, unless a variable names some. (`transport.tls_context` reads it.)"""
-    if not certificates or os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
-        yield
-        return
-    if not os.path.exists(certificates):
-        raise UserError(f"the certificates that pip is set to are not there: {certificates}", exit_code=Exit.UNAVAILABLE)
-    os.environ["SSL_CERT_FILE"] = certificates
-    try:
-        yield
-    finally:
-        os.environ.pop("SSL_CERT_FILE", None)
 
 
 def _write(to: int, data: bytes) -> None:

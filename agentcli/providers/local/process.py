@@ -29,9 +29,10 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from agentcli import extra
 from agentcli.core.apart import in_thread
 from agentcli.core.provider import ProviderError
-from agentcli.providers.local import child, extra, gguf
+from agentcli.providers.local import child, gguf
 from agentcli.providers.local.gguf import About
 from agentcli.providers.local.verdict import judge, over, short
 
@@ -39,7 +40,7 @@ __all__ = ["Process", "Talk", "hold", "let_go"]
 
 _STOP = 2.0  # seconds that the model has to stop, before its process is ended and started anew
 _END = 2.0  # seconds that are waited for the end of a process that was killed
-_CONTEXT = 8192  # tokens, if nothing else is said: more take memory, and most questions need fewer
+CONTEXT = 8192  # tokens, if nothing else is said: more take memory, and most questions need fewer
 _THREADS = 8  # more do not make a model faster that is as large as a small machine can hold
 _LOG = 40  # lines of its log that are kept
 # The variables that Python, the system's loader and llama.cpp look at. Keys are none of its business.
@@ -187,9 +188,9 @@ class Process:
     def _own(self) -> None:
         fault: ProviderError | None = None
         try:
-            if not extra.installed():
+            if not extra.installed("local"):
                 raise ProviderError(
-                    "not_found", f"{self.name} needs llama.cpp, which is not installed", hint=f"Install it: {extra.command()}"
+                    "not_found", f"{self.name} needs llama.cpp, which is not installed", hint=f"Install it: {extra.command('local')}"
                 )
             self.about = gguf.read(self._path)
             code, log = self._run()
@@ -248,7 +249,7 @@ class Process:
         return code, list(log)
 
     def _settings(self) -> dict[str, Any]:
-        context = self._context or _CONTEXT
+        context = self._context or CONTEXT
         return {
             "path": os.fspath(self._path),
             "context": min(context, self.about.context or context),  # for more it would take memory, and not use it

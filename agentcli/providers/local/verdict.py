@@ -6,8 +6,9 @@ import re
 import signal
 from pathlib import Path
 
+from agentcli import extra
 from agentcli.core.provider import ProviderError
-from agentcli.providers.local import child, extra
+from agentcli.providers.local import child
 
 __all__ = ["judge", "over", "short"]
 
@@ -24,7 +25,7 @@ def judge(name: str, path: Path, code: int, log: list[str]) -> ProviderError:
         return ProviderError("bad_request", f"{path} cannot be loaded: {reason}", hint=hint)
     if code in (child.UNUSABLE, _BUILT_FOR_ANOTHER):
         why = reason if code == child.UNUSABLE else "it was built for another processor"
-        return ProviderError("bad_request", f"llama.cpp does not run here: {why}", hint=f"Install it anew: {extra.command()}")
+        return ProviderError("bad_request", f"llama.cpp does not run here: {why}", hint=f"Install it anew: {extra.command('local')}")
     if code >= 0:
         return over(name, f"has ended ({code}): {reason}")
     signals = {each.value: each.name for each in signal.Signals}

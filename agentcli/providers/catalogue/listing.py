@@ -18,13 +18,14 @@ from urllib.parse import quote
 
 from agentcli.core.provider import ProviderError
 from agentcli.providers import Clocks, Endpoint
+from agentcli.providers.catalogue.model import Listed
+from agentcli.providers.catalogue.page import Page, gemini_page, page
 from agentcli.providers.fault import FinalError
-from agentcli.providers.http.fault import broken, refused
+from agentcli.providers.http.fault import refused
+from agentcli.providers.http.get import fault, get
 from agentcli.providers.http.httpx import httpx
 from agentcli.providers.http.route import Route
-from agentcli.providers.listed import Listed
 from agentcli.providers.openai import headers_for
-from agentcli.providers.page import Page, gemini_page, page
 
 __all__ = ["PATIENCE", "Listed", "address", "models"]
 
@@ -128,9 +129,7 @@ async def _get(name: str, url: str, endpoint: Endpoint, patience: float) -> byte
     route = Route(name, url, headers, Clocks(connect=patience), False, key_name=endpoint.key_name)
     heard = False
     try:
-        request = route.request("/models")
-        request.extensions["connection"] = await route.transport.connect(request.url)
-        response = await route.transport.handle_async_request(request)
+        response = await get(route, "/models")
         heard = True
         status = response.status_code
         if status == 200:
@@ -140,9 +139,7 @@ async def _get(name: str, url: str, endpoint: Endpoint, patience: float) -> byte
             said = await _body(name, response, _ERROR)
         raise refused(name, status, response.headers, said, key=route.key_name, has_key=bool(route.secrets))
     except httpx.HTTPError as error:
-        told = broken(name, error, where=route.where, connect=patience, heard=heard)
-        route.tell(told)
-        raise told from None
+        raise fault(route, error, heard=heard) from None
     except ProviderError as error:
         route.tell(error)
         raise

@@ -14,14 +14,14 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
-from agentcli.core.provider import ProviderError
 from agentcli.providers import PROVIDERS
-from agentcli.providers.listed import Listed
-from agentcli.providers.page import page
+from agentcli.providers.catalogue.model import Listed
+from agentcli.providers.catalogue.page import page
 
 __all__ = ["nearby"]
 
 _MOST = 4 << 20  # bytes of an answer
+_DIGITS = 20  # of its length
 _OWNERS = {"", "llamacpp", "vllm", "organization_owner", "library", "sglang", "me", "local", "user"}  # what servers of one's own say
 
 
@@ -30,13 +30,19 @@ async def nearby(*, within: float = 0.15, ports: Mapping[str, int] | None = None
     if ports is None:
         ports = {name: entry.port for name, entry in PROVIDERS.items() if entry.port}
     deadline = asyncio.get_running_loop().time() + within
-    answers = await asyncio.gather(*(_ask(port, deadline) for port in ports.values()))
+    answers = await asyncio.gather(*(_listed(port, deadline) for port in ports.values()))
     found = []
-    for name, answer in zip(ports, answers, strict=True):
-        models = _models(answer)
+    for name, models in zip(ports, answers, strict=True):
         if models and (name == "ollama" or all(model.owner in _OWNERS for model in models)):  # an owner there is whoever made it
             found.append((name, [model for model in models if model.chats]))
     return found
+
+
+async def _listed(port: int, deadline: float) -> list[Listed]:
+    """What is listed at a port. Whoever says anything else, whatever it is, is nobody."""
+    with suppress(Exception):
+        return _models(await _ask(port, deadline))
+    return []
 
 
 async def _ask(port: int, deadline: float) -> bytes:
@@ -62,7 +68,7 @@ def _whole(answer: bytearray) -> bool:
     """Has all come that was announced? Where nothing is, the end of the connection is the end."""
     head, blank, body = answer.partition(b"\r\n\r\n")
     length = _header(head, b"content-length")
-    return bool(blank) and length.isdigit() and len(body) >= int(length)
+    return bool(blank) and length.isdigit() and len(length) < _DIGITS and len(body) >= int(length)
 
 
 def _models(answer: bytes) -> list[Listed]:
@@ -72,9 +78,7 @@ def _models(answer: bytes) -> list[Listed]:
         return []
     if _header(head, b"transfer-encoding").lower() == b"chunked":  # though it was asked in HTTP/1.0
         body = _joined(body)
-    with suppress(ProviderError):
-        return page(body).models
-    return []
+    return page(body).models
 
 
 def _header(head: bytes | bytearray, name: bytes) -> bytes:
@@ -87,14 +91,15 @@ def _header(head: bytes | bytearray, name: bytes) -> bytes:
 
 def _joined(body: bytes) -> bytes:
     """The chunks of a body, as far as they are some."""
-    joined = b""
-    while body:
-        size, _, body = body.partition(b"\r\n")
+    joined = bytearray()
+    at = 0
+    while (end := body.find(b"\r\n", at)) != -1:
         try:
-            length = int(size.split(b";")[0], 16)
+            length = int(body[at:end].split(b";")[0], 16)
         except ValueError:
             break
         if length <= 0:
             break
-        joined, body = joined + body[:length], body[length + 2 :]
-    return joined
+        joined += body[end + 2 : end + 2 + length]
+        at = end + 2 + length + 2
+    return bytes(joined)

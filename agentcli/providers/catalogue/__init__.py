@@ -1,11 +1,17 @@
-"""What the providers listed: asked for once a day, many at once, and kept for whoever wants to know between.
+"""What the providers listed: asked for many at once, and kept for whoever wants to know between.
 
 The file is `models.msgpack` in the cache folder: a list for each provider, address and key, under a number that is made of these three
-and a salt, so that neither the key nor an address that carries one is in it. It is read in a millisecond, one provider at a time, by
-what must be quick: the completion of a name, the size of a context, the cost of an answer. They take any list that is there, however
-old. A list of today spares asking; a server on this machine is asked each time, because its models come and go.
+and a salt, so that neither the key nor an address that carries one is in it. Another number is made without the key: what a server
+says of a model holds for whoever asks there, and for nobody who asks elsewhere.
+
+It is read in a millisecond, one provider at a time, by what must be quick: the completion of a name, the size of a context, the cost
+of an answer. They take lists however old they are. At a vendor's own address a list of today spares asking; any other server is asked
+each time, because its models come and go.
 
 The cache is never more than that: missing, damaged or impossible to write, it costs a question.
+
+Beside this: `listing` asks a server and `page` reads what it says, into the values of `model`; `nearby` finds servers on this machine;
+`price` says what is known of a model, and `tariff` what others know of its price.
 """
 
 from __future__ import annotations
@@ -21,24 +27,25 @@ from msgspec import Raw, Struct, field
 
 from agentcli.core.provider import ProviderError
 from agentcli.providers import PROVIDERS, Endpoint
-from agentcli.providers.cache import keep, kept
-from agentcli.providers.listed import Listed
+from agentcli.providers.address import at_vendor
+from agentcli.providers.catalogue.cache import keep, kept
+from agentcli.providers.catalogue.model import Listed
 
 __all__ = ["DAY", "Catalogue", "gather", "listed", "names"]
 
 DAY = 86_400.0
 _FORGET = 30 * DAY
-_VERSION = 1
+_VERSION = 2
 _MOST = 32 << 20  # bytes of the file
 _FILE = "models.msgpack"
-_LOCAL = ("http://127.", "http://localhost", "http://[::1]")
 
 
 class _List(Struct, array_like=True, frozen=True):
     provider: str
-    mark: bytes
+    mark: bytes  # of the provider, the address and the key
     at: float
     models: Raw
+    place: bytes  # of the provider and the address
 
 
 class _File(Struct, array_like=True):
@@ -65,21 +72,23 @@ class Catalogue:
                 found = msgspec.msgpack.decode(data, type=_File)
                 self._file = found if found.version == _VERSION else self._file
         self._file.lists.sort(key=lambda each: each.at, reverse=True)
+        self._known: dict[tuple[str, ...], dict[str, Listed]] = {}
 
     def today(self, name: str, place: Endpoint) -> list[Listed] | None:
-        """What was listed there within a day, to this key."""
-        if not place.base_url or place.base_url.startswith(_LOCAL):
+        """What was listed there within a day, to this key. Only a vendor's list holds for so long."""
+        if not _is_vendors(place.base_url):
             return None
-        mark = self._mark(name, place)
+        mark = self._mark(*_with_key(name, place))
         return next((_models(each) for each in self._of(name) if each.mark == mark and -60 < time() - each.at < DAY), None)
 
-    def find(self, name: str, model: str) -> Listed | None:
-        """What the provider last said of a model."""
-        for each in self._of(name):
-            for found in _models(each) or ():
-                if found.id == model:
-                    return found
-        return None
+    def find(self, name: str, model: str, place: Endpoint | None = None) -> Listed | None:
+        """What was last said of a model there; where no place is given, at its vendor's own."""
+        entry = PROVIDERS.get(name)
+        kind, url = (place.kind, place.base_url) if place else (entry.kind, entry.base_url) if entry else ("", "")
+        where = name, kind, url.rstrip("/")
+        if where not in self._known:
+            self._known[where] = self._found(where)
+        return self._known[where].get(model)
 
     def names(self) -> Iterator[str]:
         """Every model that was listed and can be asked, as `provider/model`."""
@@ -94,22 +103,40 @@ class Catalogue:
 
     def add(self, name: str, place: Endpoint, models: list[Listed]) -> None:
         """Take in what was listed now. It is written by `write`."""
-        mark = self._mark(name, place)
-        now = time()
+        whole = _with_key(name, place)
+        mark, now = self._mark(*whole), time()
         old = [each for each in self._file.lists if each.mark != mark and now - each.at < _FORGET]
-        self._file.lists = [_List(name, mark, now, Raw(msgspec.msgpack.encode(models))), *old]
+        self._file.lists = [_List(name, mark, now, Raw(msgspec.msgpack.encode(models)), self._mark(*whole[:3])), *old]
+        self._known.clear()
 
     def write(self) -> None:
         keep(self._path, msgspec.msgpack.encode(self._file))
 
-    def _of(self, name: str) -> Iterator[_List]:
-        return (each for each in self._file.lists if each.provider == name)
+    def _of(self, name: str) -> list[_List]:
+        return [each for each in self._file.lists if each.provider == name]
 
-    def _mark(self, name: str, place: Endpoint) -> bytes:
+    def _found(self, where: tuple[str, str, str]) -> dict[str, Listed]:
+        """All that was said at a place, the newest of each model."""
+        lists = self._of(where[0])
+        mark = self._mark(*where) if lists else b""
+        return {model.id: model for each in reversed(lists) if each.place == mark for model in _models(each) or ()}
+
+    def _mark(self, *said: object) -> bytes:
         from hashlib import blake2b
 
-        said = repr((name, place.kind, place.base_url, place.key, sorted(place.headers.items())))
-        return blake2b(said.encode(errors="backslashreplace"), digest_size=16, key=self._file.salt[:64]).digest()
+        return blake2b(repr(said).encode(errors="backslashreplace"), digest_size=16, key=self._file.salt[:64]).digest()
+
+
+def _with_key(name: str, place: Endpoint) -> tuple[object, ...]:
+    """What makes a list another one; the first three of it say where it is from."""
+    return name, place.kind, place.base_url.rstrip("/"), place.key, sorted(place.headers.items())
+
+
+def _is_vendors(url: str) -> bool:
+    """Is this the address of a vendor that the table knows?"""
+    with suppress(ValueError):  # no address at all
+        return any(entry.base_url and not entry.port and at_vendor(entry, url) for entry in PROVIDERS.values())
+    return False
 
 
 async def gather(
@@ -149,7 +176,7 @@ def names(folder: Path, aliases: Iterable[str] = ()) -> list[str]:
 
 
 async def _asked(name: str, place: Endpoint, patience: float | None) -> list[Listed] | ProviderError:
-    from agentcli.providers.listing import PATIENCE, models
+    from agentcli.providers.catalogue.listing import PATIENCE, models
 
     try:
         return await models(name, place, patience=PATIENCE if patience is None else patience, every=True)

@@ -3,7 +3,7 @@
 That package is well kept and heavy: importing it takes 140 ms and brings pydantic and an HTTP library. So its data is written to the
 cache folder (`prices.msgpack`) when it is first needed, and from then on only that is read, one provider at a time, until the package
 is replaced: where its data lies, when that was written and how long it is tell whether the file is still the same. If the package is
-taken away, the file stays good.
+taken away, the file stays good. If its data cannot be understood, that is remembered too, by a file without prices.
 
 Prices are kept as the decimal texts that they are. What the package knows of them is kept too: steps by the size of the request,
 times from which a price holds, hours in which it holds, and which names mean a model.
@@ -23,9 +23,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct, field
 
-from agentcli.providers.cache import keep, kept
+from agentcli.providers.catalogue.cache import keep, kept
 
-__all__ = ["Period", "Price", "Tariff", "Tariffs"]
+__all__ = ["Period", "Stepped", "Tariff", "Tariffs"]
 
 _VERSION = 1
 _MOST = 32 << 20  # bytes of the file
@@ -35,8 +35,8 @@ _PACKAGE = "genai_prices"
 _KEYS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "output_reasoning_mtok", "requests_kcount")
 
 
-class Price(Struct, array_like=True, frozen=True):
-    """US dollars. Above so many tokens of input, another price holds for all of them."""
+class Stepped(Struct, array_like=True, frozen=True):
+    """US dollars, in steps: above so many tokens of input, another price holds for all of them."""
 
     base: str
     steps: list[tuple[int, str]] = []
@@ -48,7 +48,7 @@ class Price(Struct, array_like=True, frozen=True):
 class Period(Struct, array_like=True, frozen=True):
     """What holds from a day on, or between two times of the day, all UTC."""
 
-    prices: dict[str, Price]
+    prices: dict[str, Stepped]
     since: date | None = None
     hours: tuple[time, time] | None = None
 
@@ -70,7 +70,7 @@ class Tariff(Struct, array_like=True, frozen=True):
     context: int | None
     periods: list[Period]
 
-    def prices(self, moment: datetime) -> dict[str, Price]:
+    def prices(self, moment: datetime) -> dict[str, Stepped]:
         """The last of those that hold, or the first of all."""
         moment = moment.astimezone(UTC)
         holding = (period for period in reversed(self.periods) if period.holds(moment))
@@ -98,8 +98,7 @@ class Tariffs:
         file = _read(kept(path, _MOST), source)
         if file is None and source:
             file = _made(source)
-            if file.sellers:
-                keep(path, msgspec.msgpack.encode(file))
+            keep(path, msgspec.msgpack.encode(file))
         self._sellers = file.sellers if file else {}
         self._read: dict[str, list[Tariff]] = {}
         self._found: dict[tuple[str, str], Tariff | None] = {}
@@ -191,10 +190,10 @@ def _periods(prices: Any) -> Iterator[Period]:
             yield Period(known, None, (_utc(constraint.start_time), _utc(constraint.end_time)))
 
 
-def _price(found: Any) -> Price:
+def _price(found: Any) -> Stepped:
     if hasattr(found, "tiers"):
-        return Price(str(found.base), [(int(tier.start), str(tier.price)) for tier in found.tiers])
-    return Price(str(found))
+        return Stepped(str(found.base), [(int(tier.start), str(tier.price)) for tier in found.tiers])
+    return Stepped(str(found))
 
 
 def _utc(moment: time) -> time:

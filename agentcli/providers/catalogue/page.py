@@ -20,8 +20,8 @@ from msgspec import Struct
 
 from agentcli.core.message import speakable
 from agentcli.core.provider import ProviderError
+from agentcli.providers.catalogue.model import Listed, Rates
 from agentcli.providers.lenient import read
-from agentcli.providers.listed import Listed, Rates
 
 __all__ = ["Page", "gemini_page", "page"]
 
@@ -42,7 +42,7 @@ def page(body: bytes) -> Page:
     if listing.data is None:
         raise ProviderError("protocol", "it is no list of models")
     after = (listing.last_id or "") if listing.has_more else ""
-    return Page(_named(map(_listed, listing.data)), after)
+    return Page(_named(map(_listed, listing.data)), speakable(after))
 
 
 def gemini_page(body: bytes) -> Page:
@@ -50,7 +50,7 @@ def gemini_page(body: bytes) -> Page:
     listing = read(body.decode("utf-8-sig", errors="replace"), _GEMINI_LISTING)
     if listing.models is None:
         raise ProviderError("protocol", "it is no list of models")
-    return Page(_named(map(_of_gemini, listing.models)), listing.nextPageToken or "")
+    return Page(_named(map(_of_gemini, listing.models)), speakable(listing.nextPageToken or ""))
 
 
 class _Meta(Struct):
@@ -267,9 +267,9 @@ def _rates(pricing: _Pricing) -> Rates | None:
 def _times(price: str | None, count: int) -> float | None:
     if price is None:
         return None
-    from decimal import Decimal, InvalidOperation
+    from decimal import Decimal
 
-    with suppress(InvalidOperation):
+    with suppress(ArithmeticError, ValueError):  # also of what is larger than any number
         return float(Decimal(price[:40]) * count)
     return None
 
@@ -279,7 +279,7 @@ def _moment(text: str | None) -> int | None:
         return None
     from datetime import datetime
 
-    with suppress(ValueError, OverflowError):
+    with suppress(ValueError, OverflowError, OSError):
         return int(datetime.fromisoformat(text).timestamp())
     return None
 

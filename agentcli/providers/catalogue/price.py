@@ -1,7 +1,8 @@
 """What is known of a model: what it costs, how much it holds, what it can do.
 
 Two sources: what its provider said last (`catalogue`), and what the package behind the extra `prices` knows (`tariff`). The provider
-goes first, where it says something. A model on one's own machine costs nothing. What is not known is None: a cost is never guessed.
+goes first, where it says something, for those who ask at the same address. A model on one's own machine costs nothing. What is not
+known is None: a cost is never guessed.
 
 Nothing here asks a server, and nothing heavy is imported, but for the one time in which the package's data is put into our own form. A
 cost takes a few milliseconds the first time and microseconds after that.
@@ -20,8 +21,8 @@ from agentcli.core.message import Usage, now
 from agentcli.providers import PROVIDERS, Endpoint
 from agentcli.providers.address import at_vendor
 from agentcli.providers.catalogue import Catalogue
-from agentcli.providers.listed import Listed, Rates
-from agentcli.providers.tariff import Price, Tariff, Tariffs
+from agentcli.providers.catalogue.model import Listed, Rates
+from agentcli.providers.catalogue.tariff import Stepped, Tariff, Tariffs
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -68,9 +69,9 @@ class Prices:
     def of(
         self, model: str, place: Endpoint | None = None, *, listed: Listed | None = None, at: datetime | None = None
     ) -> Known | None:
-        """What is known of `provider/model`. `place` says where it is asked, `listed` what its server just said of it."""
+        """What is known of a model. `place` says where it is asked, if not at its vendor's; `listed` what was just said there."""
         name, _, own = model.partition("/")
-        listed = listed or self.catalogue.find(name, own) or Listed(id=own)
+        listed = listed or self.catalogue.find(name, own, place) or Listed(id=own)
         tariff = self._tariff(name, own, place)
         rates = listed.rates or (_NOTHING if _is_free(name, place) else _rates(tariff, at or now()) if tariff else None)
         found = Known(listed.context or (tariff.context if tariff else None), listed.output, rates, listed.can)
@@ -81,7 +82,7 @@ class Prices:
         name, _, own = model.partition("/")
         if _is_free(name, place):
             return Cost(0.0)
-        listed = self.catalogue.find(name, own)
+        listed = self.catalogue.find(name, own, place)
         if listed and listed.rates:
             return _sum(_prices(listed.rates), usage)
         tariff = self._tariff(name, own, place)
@@ -129,12 +130,12 @@ def _rates(tariff: Tariff, at: datetime) -> Rates | None:
 _RATES = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "requests_kcount")
 
 
-def _prices(rates: Rates) -> dict[str, Price]:
+def _prices(rates: Rates) -> dict[str, Stepped]:
     said = (rates.input, rates.output, rates.cached, rates.cache_write, rates.request * 1000 or None)
-    return {key: Price(repr(price)) for key, price in zip(_RATES, said, strict=True) if price is not None}
+    return {key: Stepped(repr(price)) for key, price in zip(_RATES, said, strict=True) if price is not None}
 
 
-def _sum(prices: dict[str, Price], usage: Usage) -> Cost:
+def _sum(prices: dict[str, Stepped], usage: Usage) -> Cost:
     """What the tokens cost. Those that have a price of their own are not counted with the others."""
     cached = usage.cached if "cache_read_mtok" in prices else 0
     written = usage.cache_write if "cache_write_mtok" in prices else 0
