@@ -351,8 +351,8 @@ def _providers_part(old: str) -> str:
     for name, entry in PROVIDERS.items():
         url = entry.base_url_variable and f"`{entry.base_url_variable}`"
         key = entry.key_variable and f"`{entry.key_variable}`"
-        model = entry.model and f"`{entry.model}`"
-        rows.append((f"`{name}`", f"`{entry.kind}`", key or "none", url or "", model or "its first", notes.get(f"`{name}`", "")))
+        model = f"`{entry.model}`" if entry.model else "its first" if entry.base_url or entry.base_url_variable else ""
+        rows.append((f"`{name}`", f"`{entry.kind}`", key or "none", url or "", model, notes.get(f"`{name}`", "")))
     return _table(("name", "speaks", "key", "base URL", "without a name", "what it is"), rows)
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from agentcli import assemble
+from agentcli.config import Config, keyring
 from agentcli.core.thread import Thread
 from agentcli.errors import Exit, UserError
+from agentcli.providers import Endpoint
 from tests.model_server import ModelServer
 
 
@@ -87,6 +91,14 @@ def test_ollama_says_where_it_is_in_many_ways(said: str, url: str) -> None:
     assert reached("ollama", OLLAMA_HOST=said) == ("openai-chat", url)
 
 
+@pytest.mark.parametrize("url", ["http://[::1", "localhost:abc", "http://h:99999", " "])
+def test_an_address_that_is_none_is_said_when_it_is_asked(url: str) -> None:
+    os.environ.update(OPENAI_BASE_URL=url, OLLAMA_HOST=url)
+    for name in ("openai", "ollama"):
+        with suppress(UserError):  # " " is as good as none, and then a key is missing
+            assert assemble.endpoint(name, assemble.config()).kind.startswith("openai")
+
+
 def test_azure_leaves_the_path_out() -> None:
     with pytest.raises(UserError, match="no base URL") as caught:
         assemble.endpoint("azure", assemble.config())
@@ -97,6 +109,51 @@ def test_azure_leaves_the_path_out() -> None:
 
 def test_a_server_on_this_machine_needs_no_key() -> None:
     assert reached("llamacpp") == ("openai-chat", "http://127.0.0.1:8080/v1")
+
+
+def test_who_is_set_up(tmp_path: Path) -> None:
+    assert assemble.configured(Config()) == []
+    os.environ["OPENAI_API_KEY"] = "x"
+    assert assemble.configured(Config()) == ["openai"]
+    os.environ["OLLAMA_HOST"] = "h"
+    keyring.file().parent.mkdir(parents=True, exist_ok=True)
+    keyring.file().write_bytes(keyring.listing(["groq"]))
+    file = tmp_path / "config.toml"
+    file.write_text("[providers.lab]\nbase-url = 'http://lab/v1'\n[providers.gemini]\nkey-command = 'true'\n")
+    assert assemble.configured(assemble.config(file).config) == ["openai", "groq", "ollama", "lab", "gemini"]
+
+
+def test_where_a_server_is_can_be_known_without_its_key(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[providers.openai]\nkey-command = 'touch {tmp_path}/asked'\n")
+    loaded = assemble.config(file)
+    os.environ["OPENAI_BASE_URL"] = "http://127.0.0.1:8080/v1/"
+    found = assemble.place("openai", loaded)
+    assert (found.base_url, found.kind, found.key) == ("http://127.0.0.1:8080/v1", "openai-chat", None)
+    assert not (tmp_path / "asked").exists()
+
+
+def test_keys_that_take_long_are_asked_for_at_once_and_not_waited_for_long(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    slow = "".join(f"[providers.slow{number}]\nbase-url = 'http://h/v1'\nkey-command = 'sleep 5'\n" for number in range(3))
+    file.write_text(slow + "[providers.quick]\nbase-url = 'http://h/v1'\nkey-command = 'echo sk'\n")
+    began = monotonic()
+    found = asyncio.run(assemble.endpoints(["slow0", "slow1", "slow2", "quick"], assemble.config(file), patience=1.5))
+    assert monotonic() - began < 4
+    assert isinstance(quick := found["quick"], Endpoint)
+    assert quick.key == "sk"
+    assert isinstance(late := found["slow0"], UserError)
+    assert "the key of slow0 took longer than 1.5 s" in late.message
+
+
+def test_a_damaged_list_of_the_keyring_is_a_fault_only_for_whoever_needs_a_key() -> None:
+    keyring.file().parent.mkdir(parents=True, exist_ok=True)
+    keyring.file().write_text("{x")
+    assert reached("ollama") == ("openai-chat", "http://127.0.0.1:11434/v1")
+    assert reached("openai", OPENAI_BASE_URL="http://127.0.0.1:8080/v1")[0] == "openai-chat"
+    with pytest.raises(UserError, match=r"keys\.json"):
+        reached("groq")
+    assert reached("groq", GROQ_API_KEY="k")[0] == "openai-chat"
 
 
 # --- which model ---
@@ -132,7 +189,14 @@ def test_an_alias_and_a_provider_alone_are_names_too(server: ModelServer) -> Non
     assert "Did you mean fast, which is lab/small?" in caught.value.hint
 
 
-def test_a_server_that_is_named_but_silent_is_a_fault() -> None:
+def test_a_server_that_is_named_but_silent_is_passed_over(server: ModelServer) -> None:
+    os.environ["OLLAMA_HOST"] = "127.0.0.1:1"
+    assert chosen(config=f"[providers.lab]\nbase-url = '{server.url}'\n").name == "lab/test"
+    os.environ["GEMINI_API_KEY"] = "k"
+    assert chosen().name == "gemini/gemini-3.5-flash"
+
+
+def test_a_server_that_is_named_but_silent_is_a_fault_if_there_is_no_other() -> None:
     os.environ["OLLAMA_HOST"] = "127.0.0.1:1"
     with pytest.raises(UserError, match="cannot connect") as caught:
         chosen()

@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
+
+from agentcli import assemble
+from agentcli.core.message import Message, Text, Usage, user
+from agentcli.core.thread import Thread
 
 _RUN = """
 import sys
@@ -18,7 +23,22 @@ finally:
     print("\\n".join(sorted(sys.modules)), file=sys.stderr)
 """
 
+_NETWORK = {"ssl", "socket"}
 _HEAVY = {"httpx", "httpcore", "rich", "prompt_toolkit", "asyncio", "tomlkit", "platformdirs", "pygments", "markdown_it"}
+
+
+def run(*arguments: str) -> tuple[str, set[str]]:
+    """What a command prints, and which modules it loads."""
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout, set(done.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -27,17 +47,33 @@ _HEAVY = {"httpx", "httpcore", "rich", "prompt_toolkit", "asyncio", "tomlkit", "
         (["--version"], _HEAVY | {"typer", "msgspec", "re", "typing", "agentcli.cli", "agentcli.core"}),
         (["--help"], _HEAVY | {"msgspec", "tomllib", "json", "agentcli.core", "agentcli.ui", "agentcli.config"}),
         (["ask", "--help"], _HEAVY | {"msgspec", "tomllib", "agentcli.core", "agentcli.config"}),
-        (["threads", "list"], _HEAVY | {"ssl", "socket", "agentcli.core.agent", "agentcli.session"}),
+        (
+            ["models", "--help"],
+            _HEAVY | {"msgspec", "tomllib", "agentcli.core", "agentcli.config", "agentcli.ui", "agentcli.assemble"},
+        ),
+        (["threads", "list"], _HEAVY | _NETWORK | {"agentcli.core.agent", "agentcli.session"}),
+        (
+            ["local", "list"],
+            _HEAVY | _NETWORK | {"xllamacpp", "agentcli.store", "agentcli.core.agent", "agentcli.providers.local.fetch"},
+        ),
+        (["keys", "list"], _HEAVY | _NETWORK | {"keyring", "agentcli.assemble", "agentcli.store", "agentcli.core.agent"}),
         (["config", "show"], _HEAVY | {"agentcli.session"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_command_does_not_load_what_it_does_not_need(arguments: list[str], unwanted: set[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN, *arguments], capture_output=True, text=True, timeout=30, env={**os.environ, "COLUMNS": "80"}
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert sorted(set(done.stderr.split()) & unwanted) == []
+    assert sorted(run(*arguments)[1] & unwanted) == []
+
+
+@pytest.mark.parametrize("arguments", [["usage"], ["usage", "--json"], ["threads", "list", "--json"]], ids=" ".join)
+def test_prices_are_worked_out_once_and_not_by_every_command(arguments: list[str]) -> None:
+    answer = Message(role="assistant", model="openai/gpt-5.4", usage=Usage(1_000_000, 0), parts=(Text("Hello."),))
+    assemble.store().add(Thread.of(user("Hi"), answer))
+    first, loaded = run(*arguments)
+    assert ("genai_prices" in loaded) == bool(find_spec("genai_prices"))
+    again, loaded = run(*arguments)
+    assert sorted(loaded & (_HEAVY | _NETWORK | {"genai_prices", "pydantic", "agentcli.core.agent", "agentcli.session"})) == []
+    assert again == first
 
 
 def test_asking_a_plain_http_server_loads_no_other_http_stack_and_no_tls() -> None:

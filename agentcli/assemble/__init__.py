@@ -9,13 +9,14 @@ needs it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentcli import config as configuration
 from agentcli import providers
 from agentcli.assemble.choice import Choice, NoModelError, choose
-from agentcli.assemble.reach import endpoint, full_name, kind_of, provider
+from agentcli.assemble.reach import configured, endpoint, endpoints, full_name, kind_of, place, provider
 from agentcli.core.thread import Thread
 from agentcli.errors import Exit, UserError
 from agentcli.providers import PROVIDERS, Clocks, Endpoint
@@ -23,6 +24,7 @@ from agentcli.providers import PROVIDERS, Clocks, Endpoint
 if TYPE_CHECKING:
     from agentcli.core.agent import Agent, Approve
     from agentcli.core.message import ToolCall
+    from agentcli.core.provider import Model
     from agentcli.core.tool import Tool
     from agentcli.session import Session
     from agentcli.store.threads import Store
@@ -31,11 +33,10 @@ if TYPE_CHECKING:
     from agentcli.ui.schema import Schema
 
 __all__ = [
-    "Choice", "NoModelError", "agent", "chat", "choose", "config", "configured_agent", "endpoint", "full_name", "provider", "session",
-    "store", "thread",
+    "Choice", "NoModelError", "agent", "chat", "choose", "config", "configured", "configured_agent", "endpoint", "endpoints",
+    "full_name", "note", "place", "pricing", "provider", "session", "store", "thread",
 ]  # fmt: skip
 
-_FEW = 1  # retries, where another model is asked after them
 _DEMO, _DEMO_TOOLS = "scripted/demo", ("clock",)  # the demonstration shows a tool at work
 
 
@@ -50,6 +51,23 @@ def store() -> Store:
 
     places = configuration.places()
     return Store(places.threads, places.blobs, places.cache)
+
+
+def pricing(loaded: configuration.Loaded | None = None) -> Pricing:
+    """What things cost. Without a configuration the user's own; one that is wrong does not keep anybody from seeing what was spent."""
+    from agentcli.ui.cost import Pricing
+
+    if loaded is None:
+        with suppress(UserError):
+            loaded = config()
+
+    def where(name: str) -> Endpoint | None:
+        try:
+            return place(name, loaded)
+        except UserError:  # a name of other days
+            return None
+
+    return Pricing(configuration.places().cache, where)
 
 
 def agent(
@@ -110,8 +128,8 @@ def chat(loaded: configuration.Loaded, thread: Thread, model: str, approve: Call
         on=lambda agent, thread: _session(loaded, agent, thread),
         approve=approve,
         models=lambda: _names(loaded),
-        note=lambda agent: _note(loaded, agent),
-        pricing=lambda: _pricing(loaded),
+        note=lambda agent: note(loaded, agent),
+        pricing=lambda: pricing(loaded),
     )
 
 
@@ -150,9 +168,8 @@ def configured_agent(loaded: configuration.Loaded, model: str, *, keep: bool) ->
 
     conf = loaded.config
     name = full_name(model, loaded)
-    others = [other for other in (full_name(each, loaded) for each in conf.fallback) if other != name]
-    patient = not others or loaded.origins.get("retries", "default") != "default"  # with another to ask, one does not wait for long
-    made, own_name = provider(name, loaded, keep=keep, retries=None if patient else _FEW)
+    others = _others(name, loaded)
+    made, own_name = provider(name, loaded, keep=keep, hurried=bool(others))
     return Agent(
         made,
         own_name,
@@ -161,17 +178,46 @@ def configured_agent(loaded: configuration.Loaded, model: str, *, keep: bool) ->
         settings=dict(conf.settings),
         max_steps=conf.max_steps,
         window=lambda: _window(name, loaded),
-        fallback=[provider(other, loaded, keep=keep, later=True) for other in others],
+        fallback=[_fallback(other, loaded, keep=keep, hurried=other != others[-1]) for other in others],
     )
+
+
+def _others(name: str, loaded: configuration.Loaded) -> list[str]:
+    """The models to ask instead of this one, in their order."""
+    found: list[str] = []
+    for each in loaded.config.fallback:
+        try:
+            whole = full_name(each, loaded)
+            place(whole.partition("/")[0], loaded)
+        except UserError as error:
+            raise configuration.fault(loaded, "fallback", error.message, error.hint) from None
+        if whole not in (name, *found):
+            found.append(whole)
+    return found
+
+
+def _fallback(name: str, loaded: configuration.Loaded, *, keep: bool, hurried: bool) -> Model:
+    """A model to ask instead."""
+    from agentcli.core.provider import Model
+
+    made, own_name = provider(name, loaded, keep=keep, later=True, hurried=hurried)
+    return Model(made, own_name, find_window=lambda: _window(name, loaded))
 
 
 def _window(model: str, loaded: configuration.Loaded) -> int | None:
     """How many tokens a model holds, as far as that is known."""
-    from agentcli.providers.price import context_of
+    from agentcli.providers.catalogue.price import context_of
 
     name = model.partition("/")[0]
     said = loaded.config.providers.get(name)
-    return context_of(model, said.context if said else 0, configuration.places().cache, endpoint(name, loaded))
+    try:
+        if (where := place(name, loaded)).kind == "local":
+            from agentcli.providers import local
+
+            return local.window(model.removeprefix(f"{name}/"), where.options)
+        return context_of(model, said.context if said else 0, configuration.places().cache, where)
+    except UserError:  # told when it is asked
+        return None
 
 
 def _names(loaded: configuration.Loaded) -> list[str]:
@@ -181,21 +227,15 @@ def _names(loaded: configuration.Loaded) -> list[str]:
     return names(configuration.places().cache, loaded.config.aliases)
 
 
-def _note(loaded: configuration.Loaded, agent: Agent) -> str:
+def note(loaded: configuration.Loaded, agent: Agent) -> str:
     """What should be known of a model that runs here."""
     name = agent.provider.name
     said = loaded.config.providers.get(name)
     if name != "local" and not (said and said.kind == "local"):
         return ""
-    from agentcli.providers.local import note
+    from agentcli.providers import local
 
-    return note(agent.model, endpoint(name, loaded).options, tools=bool(agent.tools))
-
-
-def _pricing(loaded: configuration.Loaded) -> Pricing:
-    from agentcli.ui.cost import Pricing
-
-    return Pricing(configuration.places().cache, loaded.config)
+    return local.note(agent.model, place(name, loaded).options, tools=bool(agent.tools))
 
 
 def _tools(names: Iterable[str]) -> list[Tool]:

@@ -1,8 +1,9 @@
 """Which model is asked when nobody named one.
 
-The flag, `AGENTCLI_MODEL` and the configuration come first (they are one value by then), then the model of a resumed thread, then
-what is found: a provider that the environment has a key or an address for, one from the configuration, a server on this machine, the
-embedded model.
+The flag, `AGENTCLI_MODEL` and the configuration come first (they are one value by then), then the model of a resumed thread, then what
+is found: a provider that the environment has a key or an address for, one with a key in the keyring, one from the configuration, a
+server on this machine, the embedded model. An address counts if something answers there, or if there is a key for it; what does not
+is passed over, and told only if nothing else is found.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _WAYS = (
     "  3. neither:    {local}\n"
     "`agentcli config set model provider/model` remembers one for next time."
 )
+_UNUSABLE = ("unreachable", "tls", "stalled", "auth")  # kinds of fault of a server that is not there, or not for us
 _SMALL = "a very small model that runs here, {size} MB"
 
 
@@ -41,9 +43,9 @@ class NoModelError(UserError):
     """Nothing was named and nothing found. `embeddable`: the embedded model lacks no more than its weights."""
 
     def __init__(self, *, embeddable: bool) -> None:
-        from agentcli.providers.local.extra import command
+        from agentcli.extra import command
 
-        commands = "agentcli local install" if embeddable else f"{command()} && agentcli local install"
+        commands = "agentcli local install" if embeddable else f"{command('local')} && agentcli local install"
         hint = _WAYS.format(local=f"{commands}   ({_SMALL.format(size=93 if embeddable else 127)})")
         super().__init__("there is no model to ask", hint=hint, exit_code=Exit.CONFIG)
         self.embeddable = embeddable
@@ -55,24 +57,40 @@ async def choose(loaded: Loaded, thread: Thread | None = None) -> Choice:
         return Choice(await _named(name, loaded), loaded.origins.get("model", ""))
     if thread and thread.model:
         return Choice(thread.model, "this thread's")
+    silent: list[UserError] = []  # those that are named somewhere, but do not answer
+    if found := await _configured(loaded, silent) or await _nearby() or _embedded():
+        return found
+    if silent:
+        raise silent[0]
+    from agentcli.providers.local import installed
+
+    raise NoModelError(embeddable=installed())
+
+
+async def _configured(loaded: Loaded, silent: list[UserError]) -> Choice | None:
+    """A provider that somebody set up."""
     for name, entry in PROVIDERS.items():
         if from_vendor(entry):
-            return await _at(name, loaded, entry.base_url_variable)
-        if entry.model and os.environ.get(entry.key_variable):
+            if found := await _at(name, loaded, entry.base_url_variable, silent):
+                return found
+        elif entry.model and os.environ.get(entry.key_variable):
             return Choice(f"{name}/{entry.model}", f"{entry.key_variable} is set")
     for name in _in_keyring():
         if name in PROVIDERS and (model := PROVIDERS[name].model):
             return Choice(f"{name}/{model}", "its key is in the keyring")
     for name, said in loaded.config.providers.items():
-        if said.base_url:
-            return await _at(name, loaded, f"[providers.{name}]")
-    return await _nearby() or _embedded()
+        if said.base_url and (found := await _at(name, loaded, f"[providers.{name}]", silent)):
+            return found
+    return None
 
 
 def _in_keyring() -> list[str]:
     from agentcli.config.keyring import names
 
-    return list(names())
+    try:
+        return names()
+    except UserError:  # told when a key is needed, and by `keys list`
+        return []
 
 
 async def _named(name: str, loaded: Loaded) -> str:
@@ -82,30 +100,37 @@ async def _named(name: str, loaded: Loaded) -> str:
         return full_name(name, loaded)
     if entry and entry.model and not from_vendor(entry):
         return f"{name}/{entry.model}"
-    return (await _at(name, loaded, "its server")).name
+    silent: list[UserError] = []
+    if found := await _at(name, loaded, "its server", silent):
+        return found.name
+    raise silent[0]
 
 
-async def _at(name: str, loaded: Loaded, where: str) -> Choice:
-    """The first model that a server lists; the one that the table names, if it does not say."""
+async def _at(name: str, loaded: Loaded, where: str, silent: list[UserError]) -> Choice | None:
+    """The first model that a server lists; the one that the table names, if it does not say, but is there or has a key."""
     from agentcli.providers.catalogue import listed
 
-    fault: ProviderError | None = None
+    entry = PROVIDERS.get(name)
+    there = bool(entry and os.environ.get(entry.key_variable or "-"))
+    fault: UserError = UserError(f"{name} lists no model", exit_code=Exit.CONFIG)
     try:
         if found := await listed(name, endpoint(name, loaded), configuration.places().cache):
             return Choice(f"{name}/{found[0].id}", f"the first model at {where}")
+        there = True
     except ProviderError as error:
         fault = error
-    if (entry := PROVIDERS.get(name)) and entry.model:
+        there = there or error.kind not in _UNUSABLE
+    except UserError as error:
+        fault = error
+    if entry and entry.model and there:
         return Choice(f"{name}/{entry.model}", f"{where} is set")
-    hint = f"Name one: -m {name}/…"
-    if fault:
-        raise UserError(fault.message, hint=f"{fault.hint} {hint}".strip(), exit_code=fault.exit_code)
-    raise UserError(f"{name} lists no model", hint=hint, exit_code=Exit.CONFIG)
+    silent.append(UserError(fault.message, hint=f"{fault.hint} Name one: -m {name}/…".strip(), exit_code=fault.exit_code))
+    return None
 
 
 async def _nearby() -> Choice | None:
     """A server on this machine that answers."""
-    from agentcli.providers.nearby import nearby
+    from agentcli.providers.catalogue.nearby import nearby
 
     for name, listed in await nearby():
         if listed:
@@ -113,11 +138,10 @@ async def _nearby() -> Choice | None:
     return None
 
 
-def _embedded() -> Choice:
+def _embedded() -> Choice | None:
     """The embedded model, if it is there."""
     from agentcli.providers.local import installed, weights
 
-    ready = installed()
-    if ready and weights(configuration.places().models):
+    if installed() and weights(configuration.places().models):
         return Choice(f"local/{PROVIDERS['local'].model}", "nothing else was found")
-    raise NoModelError(embeddable=ready)
+    return None

@@ -7,21 +7,23 @@ model's name is `provider/model`, or an alias from the configuration.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 
 from msgspec.structs import replace
 
 from agentcli import config as configuration
 from agentcli import providers
-from agentcli.config import Loaded
-from agentcli.config.key import key_of
-from agentcli.core.provider import Provider
+from agentcli.config import Config, Loaded
+from agentcli.core.provider import Provider, ProviderError
 from agentcli.errors import Exit, UserError
 from agentcli.providers import PROVIDERS, Clocks, Endpoint, Entry, Later
 
-__all__ = ["endpoint", "from_vendor", "full_name", "kind_of", "provider"]
+__all__ = ["configured", "endpoint", "endpoints", "from_vendor", "full_name", "kind_of", "place", "provider"]
 
 _NO_LIMIT = 365 * 86_400.0  # seconds
+_SOON = 5.0  # seconds that are waited before another try, where another model could be asked
 
 
 def full_name(name: str, loaded: Loaded | None) -> str:
@@ -39,29 +41,64 @@ def full_name(name: str, loaded: Loaded | None) -> str:
     raise UserError(f"{told} does not name a model", hint=hint, exit_code=Exit.CONFIG)
 
 
-def provider(name: str, loaded: Loaded | None, *, keep: bool, later: bool = False, retries: int | None = None) -> tuple[Provider, str]:
-    """The provider for `provider/model` or an alias, and the model's own name. `later`: it is made when it is needed."""
+def provider(name: str, loaded: Loaded | None, *, keep: bool, later: bool = False, hurried: bool = False) -> tuple[Provider, str]:
+    """The provider for `provider/model` or an alias, and the model's own name.
+
+    `later`: its key is not looked for before it is needed, and that there is none is a fault of that question. `hurried`: another one
+    can be asked instead, so that this one is not waited for long.
+    """
     name, _, model = full_name(name, loaded).partition("/")
     clocks = Clocks()
     if loaded:
-        tries = loaded.config.retries if retries is None else retries
-        clocks = Clocks(loaded.config.connect_timeout, loaded.config.idle_timeout or _NO_LIMIT, tries)
-    place = endpoint(name, loaded)
-    if place.kind == "local":
-        place = replace(place, options={**place.options, "model": model})
-    if keep or later:
-        return Later(name, lambda: providers.create(name, place, clocks, keep=keep)), model
-    return providers.create(name, place, clocks, keep=False), model
+        clocks = Clocks(loaded.config.connect_timeout, loaded.config.idle_timeout or _NO_LIMIT, loaded.config.retries)
+    if hurried:
+        clocks = replace(clocks, again=_SOON)
+        if loaded and loaded.origins.get("retries", "default") == "default":
+            clocks = replace(clocks, retries=1)
+
+    def make(where: Endpoint) -> Provider:
+        if where.kind == "local":
+            where = replace(where, options={**where.options, "model": model})
+        return providers.create(name, where, clocks, keep=keep)
+
+    def make_later() -> Provider:
+        try:
+            return make(endpoint(name, loaded))
+        except ProviderError:
+            raise
+        except UserError as error:
+            raise ProviderError("auth", error.message, hint=error.hint) from None
+
+    if later:
+        place(name, loaded)  # a name that is wrong is wrong now
+        return Later(name, make_later), model
+    where = endpoint(name, loaded)
+    return Later(name, lambda: make(where)) if keep else make(where), model
 
 
 def endpoint(name: str, loaded: Loaded | None) -> Endpoint:
-    """Where a provider is, and how to be let in."""
+    """Where a provider is, and the key that lets us in: for which a command may run, or the keyring be asked."""
+    where = place(name, loaded)
+    if where.kind in _WITHOUT_SERVER:
+        return where
+    said = loaded.config.providers.get(name) if loaded else None
+    entry, variable = PROVIDERS.get(name), where.key_name
+    needed = bool(variable and ((entry and where.base_url == entry.base_url) or (said and said.key_env)))
+    kept = loaded is not None and not os.environ.get(variable or "-") and _kept(name, needed=needed)
+    key, origin = _key(name, variable, said.key_command if said else None, keyring=kept)
+    if needed and not key:
+        hint = f"export {variable}=…   or keep it in the keyring: agentcli keys set {name}"
+        raise UserError(f"there is no key for {name}: {variable} is not set", hint=hint, exit_code=Exit.CONFIG)
+    return replace(where, key=key, key_name=origin)
+
+
+def place(name: str, loaded: Loaded | None) -> Endpoint:
+    """Where a provider is and what it speaks, without its key; `key_name` is the variable that may hold it."""
     entry = PROVIDERS.get(name)
     said = loaded.config.providers.get(name) if loaded else None
     if entry is None and said is None:
         raise _unknown(name, [*PROVIDERS, *(loaded.config.providers if loaded else ())])
-    vendor_url = entry.base_url if entry else ""
-    url = (said and said.base_url) or from_vendor(entry) or vendor_url
+    url = (said and said.base_url) or from_vendor(entry) or (entry.base_url if entry else "")
     kind = (said and said.kind) or kind_of(entry, url)
     if loaded and kind not in providers.KINDS:
         raise configuration.fault(
@@ -75,17 +112,73 @@ def endpoint(name: str, loaded: Loaded | None) -> Endpoint:
             hint = f"Set {entry.base_url_variable}."
         raise UserError(f"the provider {name} has no base URL", hint=hint, exit_code=Exit.CONFIG)
     variable = (said and said.key_env) or (entry.key_variable if entry else "")
-    key, place = key_of(name, variable, said.key_command if said else None, keyring=loaded is not None)
-    if variable and not key and (url == vendor_url or (said and said.key_env)):
-        hint = f"export {variable}=…, or `agentcli keys set {name}`"
-        raise UserError(f"there is no key for {name}: {variable} is not set", hint=hint, exit_code=Exit.CONFIG)
-    return Endpoint(
-        kind=kind,
-        base_url=url.rstrip("/"),
-        key=key,
-        key_name=place,
-        headers=said.headers if said else {},
+    return Endpoint(kind=kind, base_url=url.rstrip("/"), key_name=variable, headers=said.headers if said else {})
+
+
+def configured(config: Config) -> list[str]:
+    """The providers that somebody set up: in the configuration, by a key or an address in the environment, or in the keyring."""
+    from agentcli.config import keyring
+
+    kept: list[str] = []
+    with suppress(UserError):  # told where keys are listed
+        kept = keyring.names()
+    in_table = (
+        name
+        for name, entry in PROVIDERS.items()
+        if name in kept or any(os.environ.get(variable or "-") for variable in (entry.key_variable, entry.base_url_variable))
     )
+    return list(dict.fromkeys([*in_table, *config.providers]))
+
+
+async def endpoints(names: Iterable[str], loaded: Loaded | None, *, patience: float) -> dict[str, Endpoint | UserError]:
+    """Where the providers are, with their keys. A command or a keyring that gives one may take its time, so they are asked at once."""
+    import asyncio
+
+    from agentcli.core.apart import in_thread
+
+    def one(name: str) -> Endpoint | UserError:
+        try:
+            return endpoint(name, loaded)
+        except UserError as error:
+            return error
+
+    asked = {name: in_thread(one, name, name="key") for name in names}
+    if asked:
+        await asyncio.wait(asked.values(), timeout=patience)
+    return {name: answer.result() if answer.done() else _late(name, patience) for name, answer in asked.items()}
+
+
+def _late(name: str, patience: float) -> UserError:
+    return UserError(f"the key of {name} took longer than {patience:g} s to get", hint="See its key-command, or the keyring.")
+
+
+def _kept(name: str, *, needed: bool) -> bool:
+    """Is there a key in the keyring? A list that cannot be read is no fault for whoever can do without."""
+    from agentcli.config import keyring
+
+    try:
+        return name in keyring.names()
+    except UserError:
+        if needed:
+            raise
+        return False
+
+
+_keys: dict[tuple[str, str | None], tuple[str | None, str]] = {}
+
+
+def _key(name: str, variable: str, command: str | None, *, keyring: bool) -> tuple[str | None, str]:
+    """The key, and where it came from. A command is run once, and the keyring asked once: either may want a person."""
+    if os.environ.get(variable or "-"):
+        return os.environ[variable], variable
+    if (name, command) not in _keys:
+        from agentcli.config.key import key_of
+
+        found = key_of(name, variable, command, keyring=keyring)
+        if not found[0]:
+            return found
+        _keys[name, command] = found
+    return _keys[name, command]
 
 
 def from_vendor(entry: Entry | None) -> str:

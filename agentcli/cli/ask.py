@@ -51,16 +51,16 @@ def ask(
     The prompt is the arguments, or stdin if there are none; with both, what is piped in is added to the prompt. The answer goes to
     stdout and nothing else does. The thread is saved, so that `agentcli resume` can go on with it.
     """
-    from agentcli.config import places
-    from agentcli.ui.cost import Pricing
     from agentcli.ui.form import DOCUMENTS, REDRAWN, form_for, put_failure
     from agentcli.ui.stdout import reserved, take_apart
-    from agentcli.ui.talk import no_colours
+    from agentcli.ui.talk import no_colours, say
 
     try:
         if plain:
             no_colours()
         option.one_thread(thread, latest=continue_, fork=fork)
+        if json and jsonl:
+            raise UserError("--json and --jsonl are two forms of one answer", hint="Give one of them.", exit_code=Exit.USAGE)
         changes = option.overrides(
             model=model,
             system=system,
@@ -89,13 +89,15 @@ def ask(
         form = form_for(json=json, jsonl=jsonl, plain=loaded.config.plain)
         approver = approve.always() if yes else approve.at_the_terminal() if _somebody_there() else None
 
-        price = Pricing(places().cache, loaded.config) if form in DOCUMENTS else None
+        price = assemble.pricing(loaded) if form in DOCUMENTS else None
         answers = 1 if form in REDRAWN else take_apart()
 
         async def main() -> int:
             chosen = await assemble.choose(loaded, on)
             with reserved():  # a tool's module may print while it is imported
                 session = assemble.session(loaded, on, chosen.name, keep=False, schema=fitting)
+            if session.agent.tools and not quiet and (note := assemble.note(loaded, session.agent)):
+                say(f"note: {note}", dim=True)
             try:
                 return await answer(session, message, approver, form=form, talk=talk, schema=fitting, answers=answers, price=price)
             finally:

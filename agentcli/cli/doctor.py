@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 T = TypeVar("T")
+
+_KEY = 12.0  # seconds for what gives a key: a command has 10
 
 
 def doctor(
@@ -45,16 +47,23 @@ def doctor(
         checks += ui.configuration(loaded)
         choice = None if isinstance(loaded, UserError) else await _choice(loaded)
         used = choice.name.partition("/")[0] if choice and not isinstance(choice, UserError) else None
-        found = await _places(ui.configured(settings, used), None if isinstance(loaded, UserError) else loaded)
+        known = None if isinstance(loaded, UserError) else loaded
+        names = dict.fromkeys([*assemble.configured(settings), *filter(None, [used])])
+        found = await assemble.endpoints(names, known, patience=_KEY)
         if choice:
             problem = found.get(used or "")
             checks += ui.model(choice, problem if isinstance(problem, UserError) else None)
         checks += ui.keys(settings, found, used)
         checks += ui.network()
-        asked = {name: place if isinstance(place, Endpoint) else ui.way(name, settings) for name, place in found.items()}
-        checks += await ui.servers({name: place for name, place in asked.items() if place}, used)
-        lost = {name: found[name] for name, place in asked.items() if place is None and name != used}
-        checks += [ui.Check("note", "server", why.message, why.hint) for why in lost.values() if isinstance(why, UserError)]
+        # Where a server is can be known without its key: then it is asked without.
+        asked: dict[str, Endpoint] = {}
+        for name, place in found.items():
+            address = place if isinstance(place, Endpoint) else _tried(partial(assemble.place, name, known))
+            if isinstance(address, Endpoint):
+                asked[name] = address
+            elif name != used:
+                checks.append(ui.Check("note", "server", address.message, address.hint))
+        checks += await ui.servers(asked, used)
         checks += await ui.near(found)
         checks += ui.terminal()
         checks += ui.limits()
@@ -81,15 +90,3 @@ async def _choice(loaded: Loaded) -> Choice | UserError:
         return await choose(loaded)
     except UserError as error:
         return error
-
-
-async def _places(names: Iterable[str], loaded: Loaded | None) -> dict[str, Endpoint | UserError]:
-    """Where the providers are, with their keys. A command or a keyring that gives one may take its time, so they are asked at once."""
-    import asyncio
-
-    from agentcli.assemble import endpoint
-    from agentcli.core.apart import in_thread
-
-    names = list(names)
-    found = await asyncio.gather(*(in_thread(_tried, partial(endpoint, name, loaded), name="key") for name in names))
-    return dict(zip(names, found, strict=True))

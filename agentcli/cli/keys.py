@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Annotated
 
@@ -12,8 +13,9 @@ from agentcli import config as configuration
 from agentcli.cli import option
 from agentcli.errors import Exit, UserError
 
-__all__ = ["app"]
+__all__ = ["app", "note"]
 
+_PATIENCE = 10.0  # seconds for others who write the list
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
@@ -64,8 +66,15 @@ def set_(context: typer.Context, name: Provider, config: option.ConfigFile = Non
     except UserError as error:
         hint = instead(name, source.variable if source else "")
         raise UserError(error.message, hint=f"{error.hint}\n{hint}".strip(), exit_code=error.exit_code) from None
-    keyring.put(name, read_key(name))
-    _note([*keyring.names(), name])
+    key = read_key(name)
+    new = note(add=name)  # first, since a key that nobody knows of would lie in the keyring for ever
+    try:
+        keyring.put(name, key)
+    except BaseException:
+        if new:
+            with suppress(UserError):
+                note(drop=name)
+        raise
     say(f"The key of {name} is in the keyring ({where}).")
     if source and source.where in ("environment", "command"):
         say(f"note: {source.name if source.where == 'environment' else 'its key-command'} goes before it")
@@ -75,7 +84,8 @@ def set_(context: typer.Context, name: Provider, config: option.ConfigFile = Non
 def remove(name: Provider, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Remove a provider's key from the system's keyring."""
     from agentcli.config import keyring
-    from agentcli.ui.keys import confirm_removal
+    from agentcli.ui.confirm import confirm
+    from agentcli.ui.sanitise import one_line
     from agentcli.ui.talk import say
 
     kept = keyring.names()
@@ -85,20 +95,31 @@ def remove(name: Provider, yes: Annotated[bool, typer.Option("--yes", "-y", help
     if not yes:
         if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr)):
             raise UserError("removing a key wants a yes, and nobody can be asked here", hint="Add --yes.", exit_code=Exit.USAGE)
-        if not confirm_removal(name):
+        if not confirm(f"Remove the key of {one_line(name, 60)} from the keyring?"):
             say("Nothing was removed.")
             raise typer.Exit(Exit.FAILED)
     keyring.remove(name)
-    _note([each for each in kept if each != name])
+    note(drop=name)
     say(f"The key of {name} is no longer in the keyring.")
 
 
-def _note(names: list[str]) -> None:
-    """Write down whose keys are in the keyring."""
+def note(*, add: str = "", drop: str = "") -> bool:
+    """Write down whose key is in the keyring now, or is no longer; was that new? Of several at a time, each waits for its turn."""
     from agentcli.config import keyring
     from agentcli.store.disk import replace
+    from agentcli.store.lock import BusyError, Lock
 
-    replace(keyring.file(), keyring.listing(names))
+    file = keyring.file()
+    try:
+        lock = Lock.take(file.with_suffix(".lock"), str(file), _PATIENCE)
+    except BusyError as error:
+        raise UserError(error.message, hint="Try again when it is done.") from None
+    with lock:
+        before = {*keyring.names()}
+        after = (before | {add} if add else before) - {drop}
+        if after != before:
+            replace(file, keyring.listing(after))
+        return after != before
 
 
 def _check(name: str, config: configuration.Config) -> None:

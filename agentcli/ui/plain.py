@@ -28,7 +28,7 @@ from agentcli.core.event import (
 )
 from agentcli.ui.aside import aside_line
 from agentcli.ui.sanitise import one_line, visible
-from agentcli.ui.view import arguments_line, mark_of, result_line, retry_line
+from agentcli.ui.view import arguments_line, is_silent, mark_of, result_line, retry_line
 
 __all__ = ["Plain"]
 
@@ -48,6 +48,7 @@ class Plain:
         self._line = ""  # the last text written, to know whether its line has ended
         self._thinking = False
         self._spoke = False
+        self._silent = False  # the last answer had nothing in it
 
     def show(self, event: Event) -> None:
         """Show an event."""
@@ -77,10 +78,11 @@ class Plain:
                 self._say(aside_line(event))
             case MessageAdded(message=message) if message.role == "assistant":
                 self._thinking = False
+                self._silent = is_silent(message)
                 self._end_line()
             case TurnEnded():
                 self._end_line()
-                if mark := mark_of(event, spoke=self._spoke):
+                if mark := mark_of(event, spoke=self._spoke, silent=self._silent):
                     self._say(mark)
 
     def tick(self) -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from agentcli.core.agent import Agent
 from agentcli.core.message import Message, user
-from agentcli.core.provider import Provider
 from agentcli.errors import Exit, UserError
 from agentcli.providers import Later
 from agentcli.ui import prompt, slash
@@ -24,6 +24,8 @@ from agentcli.ui.stdout import reserved
 from agentcli.ui.talk import say, say_error
 
 __all__ = ["converse"]
+
+_WORTH_KNOWING = 0.5  # of the model's window
 
 
 async def converse(chat: Chat, *, banner: str, history: Path | None) -> int:
@@ -52,7 +54,7 @@ async def _read_and_answer(chat: Chat, history: Path | None, interrupts: Interru
     line_prompt = prompt.make(history, commands, interrupts.forget, words)
     drawn = asyncio.Event()
     line_prompt.app.after_render += lambda app: drawn.set()
-    warming = asyncio.create_task(_warm(drawn, chat.session.agent.provider))
+    warming = asyncio.create_task(_warm(drawn, chat.session.agent))
     try:
         while not chat.leaving and interrupts.ending is None:
             line = await prompt.read(line_prompt, interrupts.forget)
@@ -101,18 +103,31 @@ async def _turn(chat: Chat, wanted: Message | slash.Again | slash.Compact, inter
     ended = chat.session.ended
     if ended and ended.error and ended.error.message:
         say_error(UserError(ended.error.message, hint=ended.error.hint))
+    elif ended:
+        _tell_how_full(chat)
 
 
-async def _warm(drawn: asyncio.Event, provider: Provider) -> None:
+def _tell_how_full(chat: Chat) -> None:
+    """How much of the model's window the conversation takes, once that is worth knowing."""
+    from agentcli.core.need import fill
+
+    window = chat.session.agent.window
+    tokens, share = fill(chat.session.thread, window)
+    if window and share and share >= _WORTH_KNOWING:
+        say(f"The model is {share:.0%} full: about {tokens:,} of {window:,} tokens. /compact makes room.", dim=True)
+
+
+async def _warm(drawn: asyncio.Event, agent: Agent) -> None:
     """Import what the first answer needs, in a thread, once the first prompt is on the screen."""
     await drawn.wait()
-    await asyncio.to_thread(_import, provider)
+    await asyncio.to_thread(_import, agent)
 
 
-def _import(provider: Provider) -> None:
+def _import(agent: Agent) -> None:
     from agentcli.store import threads  # noqa: F401  (importing it is the point)
     from agentcli.ui import markdown
 
-    if isinstance(provider, Later):
-        provider.warm()
+    if isinstance(agent.provider, Later):
+        agent.provider.warm()
     markdown.warm()
+    _ = agent.window  # looked up once, while a person is still typing

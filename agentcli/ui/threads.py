@@ -9,7 +9,6 @@ goes to stderr.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -20,12 +19,12 @@ from msgspec import Struct
 from agentcli.core.message import now
 from agentcli.store.index import Row
 from agentcli.store.usage import unpacked
+from agentcli.ui.confirm import confirm
 from agentcli.ui.cost import Price, cost_of_all, money
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.stdout import bold, columns, dim, on_terminal, print_json, put
 from agentcli.ui.table import fit, table
 from agentcli.ui.talk import say
-from agentcli.ui.terminal import flush_typed
 
 if TYPE_CHECKING:
     from agentcli.store.repair import Finding
@@ -164,18 +163,10 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 
 def confirm_deletion(rows: Sequence[Row]) -> bool:
-    """Ask the person at the terminal. Enter is no, and so is a terminal that goes away."""
-    if sys.stdout:
-        sys.stdout.flush()
+    """Ask the person at the terminal."""
     for row in rows:
         say(f"  {row.id}  {titled(row.title) if not row.damaged else f'(cannot be read: {row.damaged})'}")
-    question = "Delete this thread for good?" if len(rows) == 1 else f"Delete these {len(rows)} threads for good?"
-    flush_typed()
-    say(f"{question} [y/N] ", end="")
-    answer = sys.stdin.readline()
-    if not answer.endswith("\n"):
-        say("")
-    return answer.strip().lower() in ("y", "yes")
+    return confirm("Delete this thread for good?" if len(rows) == 1 else f"Delete these {len(rows)} threads for good?")
 
 
 def ago(moment: datetime, at: datetime) -> str:

@@ -31,17 +31,20 @@ from agentcli.core.event import (
     TurnEnded,
     Waiting,
 )
+from agentcli.core.message import Message
 from agentcli.ui.aside import Aside, aside_line
 from agentcli.ui.markdown import Stream, wrapped
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.talk import seconds
 
-__all__ = ["MARKS", "View", "arguments_line", "mark_of", "result_line", "retry_line"]
+__all__ = ["MARKS", "SILENT", "View", "arguments_line", "is_silent", "mark_of", "result_line", "retry_line"]
 
 PATIENCE = 0.3  # seconds before it is said that something is being waited for: a quick answer never flickers
 THOUGHTS = 4  # lines of thinking that are shown while it goes on
 LONG = 2000  # characters of thinking without a line end
 LARGE = 10_000  # characters of arguments that are not looked into
+
+SILENT = "the model said nothing"
 
 # How an answer that is not whole is marked, by its stop.
 MARKS = {
@@ -84,6 +87,7 @@ class View:
         self._thoughts: dict[str, _Thought] = {}
         self._running: dict[str, _Running] = {}
         self._waiting: tuple[float, str] | None = None
+        self._silent = False  # the last answer had nothing in it
         self._spoke = False
 
     def show(self, event: Event) -> None:
@@ -106,8 +110,9 @@ class View:
                 self._running[event.call_id] = _Running(event)
             case ToolFinished():
                 self._finished_call(event)
-            case MessageAdded():
+            case MessageAdded(message=message):
                 self._finish(event.source)
+                self._silent = is_silent(message)
             case Retrying() | Switched() | Compacted() | NotCompacted():
                 self._aside(event)
             case TurnEnded():
@@ -223,7 +228,7 @@ class View:
             self._finish(event.source)
         else:
             self.close()
-        if mark := mark_of(event, spoke=self._spoke):
+        if mark := mark_of(event, spoke=self._spoke, silent=self._silent):
             self._put("mark", event.source, "\n".join(self._paint("33", line) for line in wrapped(mark, self.width)))
 
     def _put(self, kind: str, source: str, text: str) -> None:
@@ -308,8 +313,15 @@ def retry_line(event: Retrying, width: int = 200) -> str:
     return one_line(f"retry {event.attempt} of {event.attempts} in {seconds(event.delay)}: {reason}", max(width, 40))
 
 
-def mark_of(event: TurnEnded, *, spoke: bool) -> str:
-    """What to say under an answer that is not whole. Empty for one that is."""
+def is_silent(message: Message) -> bool:
+    """An answer in which nothing is said and nothing called."""
+    return message.role == "assistant" and not message.calls and not message.text.strip()
+
+
+def mark_of(event: TurnEnded, *, spoke: bool, silent: bool = False) -> str:
+    """What to say under an answer that is not whole, or not there. Empty for one that is."""
+    if event.stop == "done":
+        return f"— {SILENT} —" if silent else ""
     if event.stop == "refused":
         return "— the model refused to answer —"
     why = MARKS.get(event.stop)

@@ -38,6 +38,15 @@ def configured(text: str) -> None:
     file.write_text(text)
 
 
+def counted() -> Thread:
+    """A saved thread of about eight thousand tokens."""
+    turns = [message for number in range(20) for message in (user(f"question {number} " * 60), assistant(f"answer {number} " * 60))]
+    thread = Thread.of(*turns)
+    with Store(places().threads, places().blobs, places().cache).hold(thread) as writer:
+        writer.commit()
+    return thread
+
+
 def two(server: ModelServer, other: ModelServer, more: str = "") -> None:
     """A configuration with two servers, of which the second is the fallback of the first."""
     configured(
@@ -75,6 +84,39 @@ def test_a_key_that_is_refused_is_no_outage(server: ModelServer, other: ModelSer
     assert not other.requests
 
 
+def test_a_fallback_without_a_key_is_no_fault_until_it_is_asked(server: ModelServer) -> None:
+    server.says("I am here").then.fails(529, retry_after="0")
+    configured(f"model = 'lab/big'\nfallback = ['anthropic/claude-sonnet-5']\n[providers.lab]\nbase-url = '{server.url}'\n")
+    assert agentcli("ask", "hello").stdout == "I am here\n"
+    done = agentcli("ask", "hello")
+    assert done.returncode == 75
+    assert "anthropic/claude-sonnet-5: there is no key for anthropic" in done.stderr
+
+
+def test_a_fallback_has_a_window_of_its_own(server: ModelServer, other: ModelServer) -> None:
+    thread = counted()
+    configured(
+        f"model = 'lab/big'\nfallback = ['den/small']\n[providers.lab]\nbase-url = '{server.url}'\n"
+        f"[providers.den]\nbase-url = '{other.url}'\ncontext = 6000\n"
+    )
+    server.fails(529, retry_after="0")
+    other.decides(lambda asked: said("They counted." if is_for_a_summary(asked.body) else "Gladly"))
+    done = agentcli("ask", "-t", thread.id, "go on")
+    assert (done.returncode, done.stdout) == (0, "Gladly\n")
+    assert "They counted." in json.dumps(other.requests[-1].body["messages"])
+
+
+def test_the_command_for_a_key_is_run_once(server: ModelServer, tmp_path: Path) -> None:
+    thread = counted()
+    script = tmp_path / "key.sh"
+    script.write_text(f"echo asked >> {tmp_path}/log\necho sk-hidden\n")
+    configured(f"[providers.lab]\nbase-url = '{server.url}'\nkey-command = 'sh {script}'\n")
+    server.says("Gladly")
+    assert agentcli("ask", "-t", thread.id, "go on").stdout == "Gladly\n"
+    assert (tmp_path / "log").read_text() == "asked\n"
+    assert server.requests[-1].headers["authorization"] == "Bearer sk-hidden"
+
+
 def test_when_all_fail_the_first_fault_is_told_with_a_word_about_the_others(server: ModelServer, other: ModelServer) -> None:
     server.fails(529, retry_after="0")
     other.fails(503, retry_after="0")
@@ -86,11 +128,7 @@ def test_when_all_fail_the_first_fault_is_told_with_a_word_about_the_others(serv
 
 
 def test_before_a_window_is_full_the_thread_is_compacted(server: ModelServer) -> None:
-    turns = [message for number in range(20) for message in (user(f"question {number} " * 60), assistant(f"answer {number} " * 60))]
-    thread = Thread.of(*turns)
-    store = Store(places().threads, places().blobs, places().cache)
-    with store.hold(thread) as writer:
-        writer.commit()
+    thread = counted()
     configured(f"model = 'lab/big'\n[providers.lab]\nbase-url = '{server.url}'\ncontext = 6000\n")
     server.decides(lambda asked: said("They counted." if is_for_a_summary(asked.body) else "Gladly"))
     done = agentcli("ask", "-t", thread.id, "go on")

@@ -326,20 +326,6 @@ def test_what_is_no_certificate() -> None:
             issuer_of(junk)
 
 
-def test_which_servers_are_asked(tmp_path: Path) -> None:
-    assert doctor.configured(Config()) == []
-    os.environ["OPENAI_API_KEY"] = "x"
-    assert doctor.configured(Config()) == ["openai"]
-    os.environ["OLLAMA_HOST"] = "h"
-    keyring.file().parent.mkdir(parents=True, exist_ok=True)
-    keyring.file().write_bytes(keyring.listing(["groq"]))
-    file = tmp_path / "config.toml"
-    file.write_text("[providers.lab]\nbase-url = 'http://lab/v1'\n[providers.gemini]\nkey-command = 'true'\n")
-    assert doctor.configured(load(file).config, "scripted") == ["openai", "gemini", "groq", "ollama", "scripted", "lab"]
-    assert doctor.way("lab", load(file).config) == Endpoint(kind="openai-chat", base_url="http://lab/v1")
-    assert doctor.way("scripted", load(file).config) is None
-
-
 def test_servers_found_nearby(server: ModelServer) -> None:
     ports = {"ollama": server.port, "vllm": 1}
     (check,) = asyncio.run(doctor.near(["lmstudio"], ports))

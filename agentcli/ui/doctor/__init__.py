@@ -10,11 +10,11 @@ from __future__ import annotations
 from agentcli.ui.doctor.check import Check, exit_code, print_checks
 from agentcli.ui.doctor.key import keys
 from agentcli.ui.doctor.place import folders, threads
-from agentcli.ui.doctor.server import configured, near, network, servers, shown, way
+from agentcli.ui.doctor.server import near, network, servers, shown
 from agentcli.ui.doctor.setting import configuration, model
 from agentcli.ui.doctor.system import extras, limits, terminal, versions
 
 __all__ = [
-    "Check", "configuration", "configured", "exit_code", "extras", "folders", "keys", "limits", "model", "near", "network",
-    "print_checks", "servers", "shown", "terminal", "threads", "versions", "way",
+    "Check", "configuration", "exit_code", "extras", "folders", "keys", "limits", "model", "near", "network",
+    "print_checks", "servers", "shown", "terminal", "threads", "versions",
 ]  # fmt: skip

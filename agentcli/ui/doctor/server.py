@@ -14,40 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from agentcli.config import Config, keyring
 from agentcli.core.provider import ProviderError
-from agentcli.errors import UserError
 from agentcli.providers import PROVIDERS, Endpoint
 from agentcli.ui.doctor.check import Check, Status
 
 if TYPE_CHECKING:
-    from agentcli.providers.listed import Listed
+    from agentcli.providers.catalogue.model import Listed
     from agentcli.providers.probe import Outcome
 
-__all__ = ["configured", "near", "network", "servers", "shown", "way"]
-
-
-def configured(config: Config, used: str | None = None) -> list[str]:
-    """The providers worth asking: those that are configured, those with a key or an address in the environment, and the one used."""
-    try:
-        kept = keyring.names()
-    except UserError:  # told with the keys
-        kept = []
-    found = [
-        name
-        for name, entry in PROVIDERS.items()
-        if name in (*config.providers, *kept, used)
-        or any(os.environ.get(variable or "-") for variable in (entry.key_variable, entry.base_url_variable))
-    ]
-    return list(dict.fromkeys([*found, *config.providers, *filter(None, [used])]))
-
-
-def way(name: str, config: Config) -> Endpoint | None:
-    """Where a provider is, for one that cannot be asked because something else about it is wrong: its address, and no key."""
-    entry, said = PROVIDERS.get(name), config.providers.get(name)
-    url = (said and said.base_url) or (entry and entry.base_url) or ""
-    kind = (said and said.kind) or (entry.kind if entry else "openai-chat")
-    return Endpoint(kind=kind, base_url=url) if url else None
+__all__ = ["near", "network", "servers", "shown"]
 
 
 async def servers(places: Mapping[str, Endpoint], used: str | None, patience: float | None = None) -> list[Check]:
@@ -98,7 +73,7 @@ async def _listed(name: str, place: Endpoint, patience: float) -> Sequence[Liste
     """What the server lists to whoever has the key; None without one."""
     if not place.key:
         return None
-    from agentcli.providers.listing import models
+    from agentcli.providers.catalogue.listing import models
 
     try:
         return await models(name, place, patience=patience)
@@ -139,7 +114,7 @@ def _of_the_system() -> str:
 
 async def near(names: Iterable[str], ports: Mapping[str, int] | None = None) -> list[Check]:
     """Servers on this machine that are not among these."""
-    from agentcli.providers.nearby import nearby
+    from agentcli.providers.catalogue.nearby import nearby
 
     ports = {name: entry.port for name, entry in PROVIDERS.items() if entry.port} if ports is None else ports
     found = await nearby(ports={name: port for name, port in ports.items() if name not in names})

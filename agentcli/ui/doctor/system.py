@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 from agentcli.ui.doctor.check import Check
@@ -40,14 +39,13 @@ def versions() -> Iterator[Check]:
 
 def extras(models: Path | None = None) -> Iterator[Check]:
     """What of the optional is installed; `models` is where the embedded model would be."""
-    from agentcli.providers.local.extra import PACKAGE
+    from agentcli.extra import EXTRAS, command, installed
     from agentcli.providers.local.wheel import weights
 
-    packages = {"local": PACKAGE, "prices": "genai_prices", "keyring": "keyring"}
-    there = [name for name, package in packages.items() if find_spec(package)]
-    missing = [name for name in packages if name not in there]
+    there = [name for name in EXTRAS if installed(name)]
     text = f"installed: {', '.join(there)}" if there else "none is installed"
-    yield Check("ok", "extras", text + (f"; to be had: pip install 'agentcli[{','.join(missing)}]'" if missing else ""))
+    wanted = "".join(f"\n{name}: {command(name)}" for name in EXTRAS if name not in there)
+    yield Check("ok", "extras", text, f"To be had:{wanted}" if wanted else "")
     if models and (file := weights(models)):
         yield Check("ok", "extras", f"the embedded model is here: {file}")
 
