@@ -113,6 +113,16 @@ class TestStdout:
         assert done.returncode != 0
         assert b"Traceback" not in done.stderr
 
+    def test_an_empty_answer_is_said_to_be_one(self, server: ModelServer) -> None:
+        done = agentcli("ask", "hi", server=server.says(""))
+        assert (done.returncode, done.stdout.strip()) == (0, "")
+        assert "note: the model said nothing" in done.stderr
+        assert agentcli("ask", "-q", "hi", server=server.afresh().says("")).stderr == ""
+        assert "said nothing" not in agentcli("ask", "hi", server=server.afresh().says("hello")).stderr
+
+    def test_two_forms_of_one_answer_are_one_too_many(self) -> None:
+        assert agentcli("ask", "--json", "--jsonl", "hi").returncode == 2
+
 
 class TestStdin:
     def test_is_the_prompt_if_there_is_no_other(self, server: ModelServer) -> None:

@@ -261,3 +261,15 @@ def test_the_shell_is_told_nothing_where_something_is_wrong(tmp_path: Path, what
     (cache / "models.msgpack").write_bytes(b"nonsense" if what == "cache" else msgspec.msgpack.encode([1, b"", []]))
     env = {"AGENTCLI_HOME": str(cache / "models.msgpack")} if what == "home" else {}
     assert offered("ask", "-m", "anthropic/", **env) == ["anthropic/claude-sonnet-5"]
+
+
+NOT_WORDS = ["$(touch x)", "`touch x`", "a; rm -rf x", "a b", 'a"b', "a'b", "a|b", "a\x1b[2Jb", "-rf", "a\nb", "*", "~x"]
+
+
+@pytest.mark.parametrize("name", NOT_WORDS)
+def test_what_a_shell_would_run_is_not_offered(tmp_path: Path, name: str) -> None:
+    with lists({"*": {"data": [{"id": name}, {"id": "plain:7b"}]}}) as (url, _):
+        lab(tmp_path, url)
+        agentcli("models")
+        found = offered("ask", "-m", "lab/")
+    assert found == (["lab/-rf", "lab/plain:7b"] if name == "-rf" else ["lab/plain:7b"])  # behind a slash it is no option
