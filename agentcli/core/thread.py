@@ -254,9 +254,13 @@ def _sound_parts(message: Message) -> tuple[Part, ...]:
 
 
 def _alike(message: Message, model: str | None) -> tuple[Part, ...]:
-    """The parts of a message that becomes a part of one by this model: what only another model can read again is left out."""
+    """The parts of a message that becomes a part of one by this model.
+
+    Thinking at its end led to nothing, and what only another model can read again is left out.
+    """
+    said = max((number for number, part in enumerate(message.parts, 1) if not isinstance(part, Reasoning)), default=0)
     if message.model == model:
-        return message.parts
+        return message.parts[:said]
     parts = (part for part in message.parts if not isinstance(part, Reasoning))
     return tuple(
         msgspec.structs.replace(part, private={}) if isinstance(part, Text | ToolCall) and part.private else part for part in parts

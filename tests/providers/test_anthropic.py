@@ -366,6 +366,15 @@ def test_an_attachment_that_cannot_be_sent_is_an_error_that_names_it(blob: Blob)
     assert blob.media_type in caught.value.message
 
 
+def test_in_place_of_what_was_attached_earlier_and_cannot_be_sent_stand_words() -> None:
+    heard = [user("Hear", Blob("audio/mpeg", b"ID3", name="a.mp3")), assistant("A bell."), user("Loud?")]
+    words = {"type": "text", "text": "[a.mp3 (audio/mpeg) was here, which cannot be shown to you.]"}
+    assert plain(ask(*heard)["messages"])[0]["content"][1] == words
+    assert (
+        plain(ask(heard[0], user("Hello?"))["messages"])[0]["content"][1] == words
+    )  # nobody has answered, but it is not what is asked
+
+
 # --- histories ---
 
 
@@ -508,6 +517,15 @@ def test_the_fingerprint_of_each_step_is_found_again_in_the_next() -> None:
             messages.append(user("Go on."))
 
 
+def test_the_fingerprint_knows_what_was_added_to_a_turn_after_an_answer_of_which_nothing_is_sent() -> None:
+    stopped = said(thought("Hm", under="0123456789abcdef"))  # and no word more: the next question is said in the same turn
+    asked = [user("What time is it?"), stopped, user("Well?")]
+    answer = said(thought("Hm.", under=Before.of(ask(*asked, tools=(CLOCK,)))), CALL)
+    body = ask(*asked, answer, RESULT, tools=(CLOCK,))
+    check(body)
+    assert [block["type"] for block in body["messages"][1]["content"]] == ["thinking", "tool_use"]
+
+
 @pytest.mark.parametrize(
     ("messages", "thinks"),
     [
@@ -522,6 +540,28 @@ def test_the_fingerprint_of_each_step_is_found_again_in_the_next() -> None:
                 RESULT,
                 said(ToolCall("b", "clock", "{}"), model=f"anthropic/{OLDER}"),
                 Message(role="tool", parts=(ToolResult("b", "."),)),
+            ],
+            True,
+        ),
+        (
+            [  # words beside the results may begin a turn, and that one began without thinking
+                user("?"),
+                said(thought("Hm."), CALL, model=f"anthropic/{OLDER}"),
+                RESULT,
+                user("Well?"),
+                said(ToolCall("b", "clock", "{}"), model="lab/qwen"),
+                Message(role="tool", parts=(ToolResult("b", "."),)),
+            ],
+            False,
+        ),
+        (
+            [
+                user("?"),
+                said(thought("Hm."), CALL, model=f"anthropic/{OLDER}"),
+                RESULT,
+                said(ToolCall("b", "clock", "{}"), model="lab/qwen"),
+                Message(role="tool", parts=(ToolResult("b", "."),)),
+                user("Well?"),
             ],
             True,
         ),

@@ -168,6 +168,16 @@ def test_an_attachment_that_cannot_be_sent_is_an_error_that_names_it(blob: Blob)
     assert blob.media_type in caught.value.message
 
 
+def test_in_place_of_what_was_attached_earlier_and_cannot_be_sent_stand_words() -> None:
+    seen = [user("See", Blob("image/gif", b"GIF89a", name="a.gif"), Blob("image/jpg", b"P")), assistant("A cat."), user("And?")]
+    (_, words, image), *_ = [content["parts"] for content in encode(Request(model=NEW, messages=seen))["contents"]]
+    assert words == {"text": "[a.gif (image/gif) was here, which cannot be shown to you.]"}
+    assert image == {"inlineData": {"mimeType": "image/jpeg", "data": "UA=="}}  # Google knows only this name of it
+    with pytest.raises(ProviderError) as caught:
+        encode(Request(model=NEW, messages=seen[:1]))
+    assert "image/gif" in caught.value.message
+
+
 def test_a_picture_that_an_assistant_made() -> None:
     said = Message(role="assistant", parts=(Blob("image/png", b"ID3"),))
     contents = encode(Request(model=NEW, messages=[user("x"), said, user("y")]))["contents"]
@@ -464,6 +474,12 @@ def test_a_finish_reason_that_is_none(reason: str, kind: str, retried: bool) -> 
 def test_an_unexpected_call_that_came_is_left_to_the_agent() -> None:
     message = good(stream(said(called("nothing_like_it", {})), said(finish="UNEXPECTED_TOOL_CALL")))
     assert (message.calls[0].name, message.stop) == ("nothing_like_it", "tools")
+
+
+def test_an_end_that_nobody_knows_is_one_if_there_are_calls() -> None:
+    """Servers that imitate the API have words of their own for it."""
+    message = good(stream(said(called("clock", {})), said(finish="FUNCTION_CALL")))
+    assert (message.stop, [call.name for call in message.calls]) == ("tools", ["clock"])
 
 
 def test_a_finish_reason_that_says_nothing_is_no_end() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentcli.core.message import Blob, Message, Reasoning, Text, ToolCall, ToolResult, Usage, user
+from agentcli.core.message import Blob, Message, Reasoning, Text, ToolCall, ToolResult, Usage, assistant, user
 from agentcli.core.provider import Chunk, Draft, ProviderError, Request, StopChunk, TextChunk
 from agentcli.core.thread import sendable
 from agentcli.providers import Clocks, Endpoint, create
@@ -190,6 +190,84 @@ def test_an_attachment_that_cannot_be_sent_is_an_error_that_names_it(blob: Blob)
 def test_sound_is_sent_with_its_form() -> None:
     (message,) = encode(Request(model="m", messages=[user(Blob("audio/mpeg", b"ID3"))]), LAB)["messages"]
     assert message["content"] == [{"type": "input_audio", "input_audio": {"data": "SUQz", "format": "mp3"}}]
+
+
+SEEN = [user("See", Blob("image/png", b"P", name="a.png")), assistant("A cat."), user("And?")]
+
+
+def test_in_place_of_what_was_attached_earlier_and_cannot_be_sent_stand_words() -> None:
+    film = [user("See", Blob("video/mp4", b"", name="a.mp4")), assistant("A cat."), user("And?")]
+    message, *_ = encode(Request(model="m", messages=film), LAB)["messages"]
+    assert message["content"] == "See\n\n[a.mp4 (video/mp4) was here, which cannot be shown to you.]"
+
+
+async def answered(server: ModelServer, *requests: Request, retries: int = 0) -> list[str]:
+    """The answers to these questions, or the kinds of error."""
+    provider = create("lab", Endpoint(kind="openai-chat", base_url=server.url), Clocks(retries=retries), keep=False)
+    answers = []
+    for one in requests:
+        draft = Draft()
+        try:
+            async with aclosing(provider.stream(one)) as chunks:
+                async for chunk in chunks:
+                    draft.add(chunk)
+            answers.append(draft.message(author=None, model=None).text)
+        except ProviderError as error:
+            answers.append(error.kind)
+    await provider.aclose()
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "messages[1]: unknown variant `image_url`, expected `text` at line 1 column 460917"),  # DeepSeek
+        (400, "this model does not support image input"),  # Ollama
+        (400, "Model does not support images. Please use a model that does."),  # LM Studio
+        (400, "'messages[0].content' must be a string"),  # Groq
+        (400, "unsupported content[].type"),  # llama.cpp, of a PDF
+        (400, "Qwen/Qwen3-8B is not a multimodal model"),  # vLLM
+        (404, "No endpoints found that support image input"),  # OpenRouter
+        (500, "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"),  # llama.cpp
+    ],
+)
+@pytest.mark.parametrize("retries", [0, 4])
+def test_a_model_that_does_not_see_is_asked_without_what_was_attached_earlier(
+    server: ModelServer, status: int, words: str, retries: int
+) -> None:
+    server.fails(status, words).then.says("Hi")
+    asked = Request(model="m", messages=SEEN)
+    other = Request(model="n", messages=SEEN)
+    assert asyncio.run(answered(server, asked, asked, other, retries=retries)) == ["Hi"] * 3
+    first, second, third, fourth = [request.body["messages"][0]["content"] for request in server.requests]
+    assert [part["type"] for part in first] == ["text", "image_url"]
+    assert second == third == "See\n\n[a.png (image/png) was here, which cannot be shown to you.]"
+    assert fourth == first  # each model is asked by itself
+
+
+def test_a_model_that_does_not_see_refuses_what_it_is_asked_about(server: ModelServer) -> None:
+    server.fails(400, "this model does not support image input")
+    asked = [Request(model="m", messages=SEEN[:1]), Request(model="m", messages=[*SEEN, *SEEN[:1]])]
+    assert asyncio.run(answered(server, *asked)) == ["bad_request"] * 2
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("words", ["this model does not support image input", "temperature must be below 2"])
+def test_another_refusal_is_told(server: ModelServer, words: str) -> None:
+    server.fails(400, words)
+    messages = SEEN if "temperature" in words else [user("Hello")]
+    assert asyncio.run(answered(server, Request(model="m", messages=messages))) == ["bad_request"]
+    assert len(server.requests) == 1
+
+
+def test_a_model_is_asked_to_go_on_by_somebody() -> None:
+    assert encode(Request(model="m", messages=[user("Count."), assistant("1, 2,")]), LAB)["messages"][-1]["role"] == "user"
+
+
+def test_a_vendor_is_as_strict_behind_another_address() -> None:
+    behind = "http://127.0.0.1:8000/v1"
+    assert Server.at(behind, "mistral") == MISTRAL
+    assert Server.at(behind, "deepseek") == DEEPSEEK
 
 
 # --- what comes back ---
@@ -411,6 +489,13 @@ def test_a_signed_detail_is_closed() -> None:
     signed = [{"type": "reasoning.text", "text": text, "signature": text} for text in ("a", "b")]
     message = good(stream(delta(reasoning_details=signed), delta("x", finish="stop")))
     assert message.parts[0].private == {"openai-chat": {"details": signed}}  # type: ignore[union-attr]
+
+
+def test_details_of_thinking_that_was_cut_off_are_not_kept() -> None:
+    details = [{"type": "reasoning.text", "text": "Hm", "index": 0}]  # the signature has not come yet
+    _, message, error = read(stream(delta(reasoning="Hm", reasoning_details=details), done=False))
+    assert error is not None
+    assert message.parts == (Reasoning("Hm"),)
 
 
 def test_details_alone_are_thinking_too() -> None:

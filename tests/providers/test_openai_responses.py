@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agentcli.core.agent import Agent
-from agentcli.core.message import Blob, Message, user
+from agentcli.core.message import Blob, Message, assistant, user
 from agentcli.core.provider import Draft, ProviderError, Request
 from agentcli.core.thread import Thread
 from agentcli.core.tool import tool
@@ -244,6 +244,17 @@ def test_an_attachment_that_cannot_be_sent_is_an_error_that_names_it(blob: Blob)
         encode(Request(model="m", messages=[user("see", blob)]), LAB)
     assert caught.value.kind == "bad_request"
     assert blob.media_type in caught.value.message
+
+
+def test_in_place_of_what_was_attached_earlier_and_cannot_be_sent_stand_words() -> None:
+    heard = [user("Hear", Blob("audio/mpeg", b"ID3", name="a.mp3")), assistant("A bell."), user("Loud?")]
+    item, *_ = encode(Request(model="m", messages=heard), LAB)["input"]
+    assert item["content"] == "Hear\n\n[a.mp3 (audio/mpeg) was here, which cannot be shown to you.]"
+
+
+def test_a_model_is_asked_to_go_on_by_somebody() -> None:
+    items = encode(Request(model="m", messages=[user("Count."), assistant("1, 2,")]), LAB)["input"]
+    assert items[-1] == {"role": "user", "content": "Go on."}
 
 
 # --- with a server ---

@@ -344,14 +344,28 @@ def test_thinking_that_cannot_go_back_takes_the_ids_along() -> None:
     assert [item["type"] for item in back(whole)] == ["function_call", "function_call_output"]
 
 
-def test_a_part_of_the_thinking_does_not_go_back_alone() -> None:
+def test_no_id_goes_back_after_thinking_that_was_broken_off_up_to_the_next_that_was_not() -> None:
     whole = good(turn())
-    broken = Message(role="assistant", parts=(Reasoning("Let me", {"openai-responses": {"id": "rs_0"}}), *whole.parts))
-    assert [(item["type"], item.get("id")) for item in back(broken)] == [
-        ("message", "msg_1"),
-        ("function_call", None),
-        ("function_call_output", None),
-    ]
+    broken = Reasoning("Let me", {"openai-responses": {"id": "rs_0"}})
+    led = Text("I looked.", {"openai-responses": {"id": "msg_led"}})
+    sent = [("reasoning", "rs_1"), ("message", "msg_see"), ("function_call", "fc_1"), ("function_call_output", None)]
+
+    def shown(*parts: Any) -> list[Any]:
+        ids = [(item["type"], item.get("id")) for item in back(Message(role="assistant", parts=parts))]
+        return [(kind, name if name in ("msg_see", "msg_led") or kind != "message" else "new") for kind, name in ids]
+
+    assert shown(broken, led, *whole.parts) == [("message", "new"), *sent]
+    assert shown(*whole.parts, broken, led) == [*sent[:3], ("message", "new"), sent[3]]
+    search = Reasoning("", {"openai-responses": {"item": {"type": "web_search_call", "id": "ws_1"}}})
+    assert shown(search, led) == [("web_search_call", "ws_1"), ("message", "msg_led")]
+    assert shown(broken, search, led) == [("message", "new")]
+
+
+def test_thinking_that_was_begun_anew_goes_back_once() -> None:
+    """As after a turn that was broken off between its thinking and its words, and gone on with by the same model."""
+    first = Reasoning("Hm.", {"openai-responses": {"id": "rs_0", "item": {**THOUGHT, "id": "rs_0"}}})
+    sent = back(Message(role="assistant", parts=(first, *good(turn()).parts)))
+    assert [(item["type"], item.get("id")) for item in sent][:2] == [("reasoning", "rs_1"), ("message", "msg_see")]
 
 
 def test_thinking_that_led_to_nothing_does_not_go_back() -> None:

@@ -150,13 +150,18 @@ def _refused(body: Json, model: Model, thinks: bool) -> list[str]:
 
 
 def _may_think(messages: list[Json]) -> bool:
-    """May it think within a budget? Where tools are being run, only if the turn began with thinking."""
+    """May it think within a budget? Where tools are being run, only if the turn began with thinking.
+
+    Whether words beside the results of tools begin a turn, the API does not say: then both turns must have begun so.
+    """
     last = len(messages) - 1
-    first: Json | None = None
     while last > 0 and any(block["type"] == "tool_result" for block in messages[last]["content"]):
-        first = messages[last - 1]
+        first = messages[last - 1]["content"][0]
         last -= 2
-    return first is None or first["content"][0]["type"] in THINKING
+        begun = any(block["type"] != "tool_result" for block in messages[last]["content"])
+        if begun and first["type"] not in THINKING:
+            return False
+    return True
 
 
 def _mark(body: Json, mark: Json) -> None:

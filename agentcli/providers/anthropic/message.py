@@ -24,6 +24,7 @@ import msgspec
 from agentcli.core.message import Blob, Message, Reasoning, Text, ToolCall
 from agentcli.core.provider import ProviderError
 from agentcli.providers.anthropic.answer import KIND
+from agentcli.providers.attached import asked_about, instead
 
 __all__ = ["THINKING", "Before", "encoded", "name_of_tool"]
 
@@ -43,7 +44,7 @@ class Before:
     def __init__(self, body: Json) -> None:
         self._hash = hashlib.sha256()
         for key in ("system", "tools"):
-            self._add(body.get(key))
+            _add_to(self._hash, body.get(key))
 
     @classmethod
     def of(cls, body: Json) -> str:
@@ -52,16 +53,19 @@ class Before:
         return before.after(body["messages"])
 
     def after(self, messages: list[Json]) -> str:
-        """The fingerprint when these have been said, too."""
-        for message in messages:
-            self._add(message["role"])
-            self._add(message["content"])
-        return self._hash.hexdigest()[:16]
+        """The fingerprint when these have been said, too. All but the last are remembered: to that one more may be added."""
+        for message in messages[:-1]:
+            _add_to(self._hash, message["role"], message["content"])
+        whole = self._hash.copy()
+        for message in messages[-1:]:
+            _add_to(whole, message["role"], message["content"])
+        return whole.hexdigest()[:16]
 
-    def _add(self, blocks: Any) -> None:
-        if isinstance(blocks, list):
-            blocks = [_unmarked(block) for block in blocks]
-        self._hash.update(msgspec.json.encode(blocks) + b"\n")
+
+def _add_to(fingerprint: Any, *values: Any) -> None:
+    for blocks in values:
+        unmarked = [_unmarked(block) for block in blocks] if isinstance(blocks, list) else blocks
+        fingerprint.update(msgspec.json.encode(unmarked) + b"\n")
 
 
 def _unmarked(block: Any) -> Any:
@@ -79,10 +83,11 @@ def encoded(messages: list[Message], model: str, body: Json, *, goes_on: bool) -
     before = Before(body)
     said = 0  # how many of those sent `before` knows
     ids = _Ids()
+    asked = asked_about(messages)
     for message in messages:
         match message.role:
             case "user":
-                _add(sent, "user", list(_spoken(message)))
+                _add(sent, "user", list(_spoken(message, asked)))
             case "tool":
                 results = ((ids.now.get(result.call_id, ""), result) for result in message.results)
                 _add(sent, "user", [_result(name, result.content, result.is_error) for name, result in results if name])
@@ -91,7 +96,7 @@ def encoded(messages: list[Message], model: str, body: Json, *, goes_on: bool) -
                     _add(sent, "user", [_text(_BEGINNING)])
                 mine = message.model == model and any(isinstance(part, Reasoning) and KIND in part.private for part in message.parts)
                 fingerprint = before.after(sent[said:]) if mine else None
-                said = len(sent) if mine else said
+                said = len(sent) - 1 if mine else said
                 _add(sent, "assistant", _answered(message, ids.of(message), fingerprint))
     if sent and sent[-1]["role"] == "assistant":
         last = sent[-1]["content"][-1]
@@ -189,7 +194,7 @@ def _result(name: str, content: str, is_error: bool) -> Json:
     return result
 
 
-def _spoken(message: Message) -> Iterator[Json]:
+def _spoken(message: Message, asked: list[Blob]) -> Iterator[Json]:
     """What a person said."""
     for part in message.parts:
         match part:
@@ -198,12 +203,13 @@ def _spoken(message: Message) -> Iterator[Json]:
                     yield _text(text)
             case Blob(data=None, name=name, media_type=media_type):
                 raise ProviderError("bad_request", f"the attachment {name or media_type} was not loaded")
-            case Blob(data=bytes(data), name=name, media_type=media_type):
-                yield from _attached(media_type, data, name)
+            case Blob(data=bytes(data)):
+                yield from _attached(part, data, asked)
 
 
-def _attached(media_type: str, data: bytes, name: str | None) -> Iterator[Json]:
-    kind = media_type.partition(";")[0].strip().lower().replace("image/jpg", "image/jpeg")
+def _attached(blob: Blob, data: bytes, asked: list[Blob]) -> Iterator[Json]:
+    name = blob.name
+    kind = blob.media_type.partition(";")[0].strip().lower().replace("image/jpg", "image/jpeg")
     if kind in _IMAGES or kind == "application/pdf":
         source = {"type": "base64", "media_type": kind, "data": base64.b64encode(data).decode()}
         if kind in _IMAGES:
@@ -214,8 +220,4 @@ def _attached(media_type: str, data: bytes, name: str | None) -> Iterator[Json]:
         if (text := data.decode(errors="replace").rstrip()).strip():
             yield _text(f'<file name="{name}">\n{text}\n</file>' if name else text)
     else:
-        raise ProviderError(
-            "bad_request",
-            f"an attachment of the type {media_type} cannot be sent to this provider",
-            hint="Text, PDF, and images as PNG, JPEG, GIF or WebP can.",
-        )
+        yield _text(instead(blob, asked, "Text, PDF, and images as PNG, JPEG, GIF or WebP"))

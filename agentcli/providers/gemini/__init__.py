@@ -27,6 +27,7 @@ import msgspec
 from agentcli.core.message import Blob, Message, Part, Reasoning, Text, ToolCall, ToolResult
 from agentcli.core.provider import Chunk, ProviderError, Request, ToolSpec
 from agentcli.providers import Clocks, Endpoint
+from agentcli.providers.attached import asked_about, instead
 from agentcli.providers.gemini.answer import KIND, Answer
 from agentcli.providers.gemini.setting import is_older, settle
 from agentcli.providers.http import Http
@@ -79,6 +80,7 @@ def _resource(model: str) -> str:
 _UNSIGNED = "skip_thought_signature_validator"  # what Google wants in place of a signature that there is not
 _GO_ON = {"role": "user", "parts": [{"text": "Go on."}]}
 _NAME = re.compile(r"[^a-zA-Z0-9_.-]")
+_IMAGES = ("png", "jpeg", "webp", "heic", "heif")
 
 
 def encode(request: Request, name: str = KIND) -> Json:
@@ -104,10 +106,11 @@ def _contents(request: Request, name: str, older: bool) -> list[Json]:
     contents: list[Json] = []
     asked: dict[str, Json] = {}  # the last answer's calls
     served = isinstance(request.settings.get("tools"), list)
+    now = asked_about(request.messages)
     for message in request.messages:
         match message.role:
             case "user":
-                parts = [_part(part) for part in message.parts]
+                parts = [_part(part, now) for part in message.parts]
             case "assistant":
                 own = _is_own(message, name, older)
                 asked = _calls(message, own)
@@ -157,7 +160,7 @@ def _answer(message: Message, asked: dict[str, Json], *, own: bool, older: bool,
                 first = False
                 yield {"functionCall": asked[id_], **signed}
             case Blob():
-                yield _part(part)
+                yield _part(part, [])
 
 
 def _calls(message: Message, own: bool) -> dict[str, Json]:
@@ -180,29 +183,26 @@ def _result(result: ToolResult, call: Json) -> Json:
     return {"functionResponse": {**known, "response": {"error" if result.is_error else "output": result.content}}}
 
 
-def _part(part: Part) -> Json:
+def _part(part: Part, asked: list[Blob]) -> Json:
     match part:
         case Text(text=text):
             return {"text": text}
         case Blob(data=None, name=name, media_type=media_type):
             raise ProviderError("bad_request", f"the attachment {name or media_type} was not loaded")
         case Blob(data=bytes(data), media_type=media_type):
-            return _blob(media_type, data)
+            sent = _blob(media_type.replace("image/jpg", "image/jpeg"), data)
+            return sent or {"text": instead(part, asked, "Text, PDF, sound, video, and images as PNG, JPEG, WebP or HEIC")}
         case _:
             raise ProviderError("bad_request", f"a user cannot say a {type(part).__name__}")
 
 
-def _blob(media_type: str, data: bytes) -> Json:
+def _blob(media_type: str, data: bytes) -> Json | None:
     kind, _, form = media_type.partition(";")[0].partition("/")
     if kind == "text":
         return {"text": data.decode(errors="replace")}
-    if kind in ("image", "audio", "video") or form == "pdf":
+    if kind in ("audio", "video") or form == "pdf" or (kind == "image" and form in _IMAGES):
         return {"inlineData": {"mimeType": media_type, "data": base64.b64encode(data).decode()}}
-    raise ProviderError(
-        "bad_request",
-        f"an attachment of the type {media_type} cannot be sent to this provider",
-        hint="Text, images, PDF, sound and video can.",
-    )
+    return None
 
 
 def _tool(spec: ToolSpec) -> Json:

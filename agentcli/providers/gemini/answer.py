@@ -153,8 +153,9 @@ class Answer(body.Answer):
             yield StopChunk("refused")
             return
         stop = _STOPS.get(state.finish)
-        if state.calls and (stop == "done" or state.finish == "UNEXPECTED_TOOL_CALL"):
-            stop = "tools"  # a tool that there is not: the agent will say so
+        unheard = stop is None and state.finish not in _BROKEN  # servers that imitate the API have words of their own for calls
+        if state.calls and (stop == "done" or unheard or state.finish == "UNEXPECTED_TOOL_CALL"):
+            stop = "tools"  # perhaps of a tool that there is not: the agent will say so
         if stop is None:
             kind = _BROKEN.get(state.finish, "protocol")
             words = f": {state.why}" if state.why else ""

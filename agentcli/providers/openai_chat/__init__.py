@@ -7,6 +7,9 @@ Text alone goes as a plain string, since many servers take nothing else. What a 
 URL, or by the model, in `Server`; the rest of the file does not know names. Thinking goes back only to the provider that it came from,
 and only where that is asked for: `reasoning_content` (DeepSeek refuses a tool loop without it) and `reasoning_details` (OpenRouter,
 unchanged, to the same model). It waits for that in `Reasoning.private["openai-chat"]`.
+
+Many models only read text, and their servers refuse a conversation with an image or a PDF anywhere in it. Such a server is asked again
+at once without what was attached to earlier questions, and that model no more.
 """
 
 from __future__ import annotations
@@ -14,14 +17,17 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from agentcli.core.event import Retrying, Waiting
 from agentcli.core.message import Blob, Message, Part, Reasoning, Text
 from agentcli.core.provider import Chunk, ProviderError, Request, ToolSpec
 from agentcli.providers import Clocks, Endpoint
+from agentcli.providers.attached import asked_about, instead
 from agentcli.providers.http import Http
 from agentcli.providers.openai import closed, data_url, headers_for, host_of, is_azure, is_openai, known_as, older, spoken, tool_name
 from agentcli.providers.openai_chat.answer import KIND, Answer
@@ -37,11 +43,33 @@ class OpenAIChat:
     def __init__(self, name: str, endpoint: Endpoint, clocks: Clocks, *, keep: bool) -> None:
         self.name = name
         self.server = Server.at(endpoint.base_url, name)
+        self._blind: set[str] = set()  # models that have refused attachments
         self._http = Http(name, endpoint.base_url, headers_for(endpoint), clocks, keep, key_name=endpoint.key_name)
 
-    def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
-        body = msgspec.json.encode(encode(request, self.server))
-        return self._http.stream("/chat/completions", body, Answer)
+    async def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
+        while True:
+            server = msgspec.structs.replace(self.server, blind=request.model in self._blind)
+            body = msgspec.json.encode(encode(request, server))
+            begun = False
+            try:
+                async with aclosing(self._http.stream("/chat/completions", body, Answer)) as chunks:
+                    async for chunk in chunks:
+                        if isinstance(chunk, Retrying) and self._is_blind(request, chunk.reason):
+                            break
+                        begun = begun or not isinstance(chunk, Waiting | Retrying)
+                        yield chunk
+                    else:
+                        return
+            except ProviderError as error:
+                if begun or error.kind not in _REFUSALS or not self._is_blind(request, error.message):
+                    raise
+
+    def _is_blind(self, request: Request, refusal: str) -> bool:
+        """Is the refusal about attachments, and are those of earlier questions all there is? Then they are left out from now on."""
+        if request.model in self._blind or not _ABOUT_ATTACHMENTS.search(refusal) or not _attached_earlier(request.messages):
+            return False
+        self._blind.add(request.model)
+        return True
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -57,18 +85,19 @@ class Server(Struct, frozen=True):
     mistral: bool = False  # refuses fields that it does not know, and has some of its own
     strict: bool = False  # refuses call ids that are not nine letters and digits, and turns that a person broke off
     deepseek: bool = False  # wants its thinking back, be it empty
+    blind: bool = False  # has refused attachments: those of earlier questions are left out
 
     @classmethod
     def at(cls, base_url: str, name: str = "") -> Server:
         host = host_of(base_url)
-        azure, mistral = is_azure(host), host.endswith(".mistral.ai")
+        azure, mistral = is_azure(host), host.endswith(".mistral.ai") or name == "mistral"  # or the same behind a gateway
         return cls(
             name,
             openai=is_openai(host) or (azure and "/openai" in base_url),
             azure=azure,
             mistral=mistral,
             strict=mistral,
-            deepseek=host.endswith(".deepseek.com"),
+            deepseek=host.endswith(".deepseek.com") or name == "deepseek",
         )
 
     def about(self, model: str) -> Server:
@@ -81,6 +110,12 @@ _OTHERS = re.compile(r"deepseek|grok|llama|mistral|phi-|command|qwen|kimi|gpt-os
 _RENAMED = {"effort": "reasoning_effort"}
 _ID = re.compile(r"[\w.:-]{1,40}", re.ASCII)
 _STRICT_ID = re.compile(r"[a-zA-Z0-9]{9}")
+_REFUSALS = ("bad_request", "not_found", "server")
+_ABOUT_ATTACHMENTS = re.compile(
+    r"image|vision|multi-?modal|modalit|\bfiles?\b|\bpdf|document|unknown (part|variant)|unsupported content"
+    r"|content\b.{0,60}\b(string|text|type|valid)\b",
+    re.IGNORECASE,
+)
 _STOPPED = {"role": "assistant", "content": "I was stopped here."}
 _GO_ON = {"role": "user", "content": "Go on."}
 
@@ -112,20 +147,21 @@ def encode(request: Request, server: Server = Server()) -> Json:  # noqa: B008  
 def _messages(messages: list[Message], server: Server) -> Iterator[Json]:
     messages = spoken(messages)
     thoughtful = _thoughtful(messages, server)
+    asked = asked_about(messages)
     before = ""
     for number, message in enumerate(messages):
         match message.role:
             case "user":
                 if server.strict and before == "tool":
                     yield _STOPPED
-                yield {"role": "user", "content": _content(message.parts, server)}
+                yield {"role": "user", "content": _content(message.parts, server, asked)}
             case "assistant":
                 yield _assistant(message, server, number in thoughtful)
             case "tool":
                 for result in message.results:
                     yield {"role": "tool", "tool_call_id": _call_id(result.call_id, server), "content": result.content}
         before = message.role
-    if server.strict and before == "assistant":
+    if before == "assistant":  # some servers refuse to be asked by nobody
         yield _GO_ON
 
 
@@ -186,26 +222,38 @@ def _of(message: Message, server: Server) -> bool:
     return not server.openai and (message.model or "").partition("/")[0] == server.name
 
 
-def _content(parts: Iterable[Part], server: Server) -> str | list[Json]:
-    sent = [_part(part, server) for part in parts]
+def _attached_earlier(messages: list[Message]) -> bool:
+    """Are there attachments, and none that is asked about now?"""
+    return not asked_about(messages) and any(_is_attachment(part) for message in messages for part in message.parts)
+
+
+def _is_attachment(part: Part) -> bool:
+    return isinstance(part, Blob) and not part.media_type.startswith("text/")
+
+
+def _content(parts: Iterable[Part], server: Server, asked: list[Blob]) -> str | list[Json]:
+    sent = [_part(part, server, asked) for part in parts]
     if all(part["type"] == "text" for part in sent):
         return "\n\n".join(part["text"] for part in sent)
     return sent
 
 
-def _part(part: Part, server: Server) -> Json:
+def _part(part: Part, server: Server, asked: list[Blob]) -> Json:
     match part:
         case Text(text=text):
             return {"type": "text", "text": text}
         case Blob(data=None, name=name, media_type=media_type):
             raise ProviderError("bad_request", f"the attachment {name or media_type} was not loaded")
         case Blob(data=bytes(data), name=name, media_type=media_type):
-            return _blob(media_type, data, name, server)
+            left_out = server.blind and not asked and _is_attachment(part)
+            if not left_out and (sent := _blob(media_type, data, name, server)):
+                return sent
+            return {"type": "text", "text": instead(part, asked, "Text, images, PDF and sound")}
         case _:
             raise ProviderError("bad_request", f"a user cannot say a {type(part).__name__}")
 
 
-def _blob(media_type: str, data: bytes, name: str | None, server: Server) -> Json:
+def _blob(media_type: str, data: bytes, name: str | None, server: Server) -> Json | None:
     kind, _, form = media_type.partition(";")[0].partition("/")
     if kind == "image":
         return {"type": "image_url", "image_url": {"url": data_url(media_type, data)}}
@@ -218,11 +266,7 @@ def _blob(media_type: str, data: bytes, name: str | None, server: Server) -> Jso
         return {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": form}}
     if kind == "text":
         return {"type": "text", "text": data.decode(errors="replace")}
-    raise ProviderError(
-        "bad_request",
-        f"an attachment of the type {media_type} cannot be sent to this provider",
-        hint="Text, images, PDF and sound can.",
-    )
+    return None
 
 
 def _tool(spec: ToolSpec) -> Json:

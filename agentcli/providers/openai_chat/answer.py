@@ -107,7 +107,8 @@ class Answer(body.Answer):
         yield from self.finish()
 
     def flush(self) -> Iterator[Chunk]:
-        yield from _flush(self._state)
+        """Half a character; but no details: those of thinking that was cut off may lack their signature, and would be refused."""
+        yield from self._state.words.flush()
 
     def finish(self) -> Iterator[Chunk]:
         """The end, as the server has said it: what was held back, and how the answer ended."""

@@ -2,7 +2,8 @@
 
 What this provider said goes back with the ids and phases that it had, and the same model's thinking as the whole item that it was,
 before what it led to. A server refuses thinking that leads to nothing, and ids of what was thought about without the thinking. So
-thinking at the end of an answer is left out, and where some of an answer's thinking cannot go back, none of it does, nor its ids.
+thinking at the end of an answer is left out, or right before other thinking: there, an answer that was broken off was begun anew. And
+where thinking cannot go back, the ids of what comes after it do not either, up to the next thinking that can.
 
 What others said has neither: its messages get an id here (some servers want one), its calls keep theirs where those have the form of
 one. No id is sent twice, though some servers number their calls anew in every answer.
@@ -16,6 +17,7 @@ from typing import Any, TypeAlias
 
 from agentcli.core.message import Blob, Message, Part, Reasoning, Text, ToolCall
 from agentcli.core.provider import ProviderError
+from agentcli.providers.attached import asked_about, instead
 from agentcli.providers.openai import data_url, known_as, spoken, tool_name
 from agentcli.providers.openai_responses.item import KIND
 
@@ -34,10 +36,12 @@ def items_of(messages: list[Message], model: str, *, thinks: bool, echo: bool) -
     items: list[Json] = []
     ids: set[str] = set()
     calls: dict[str, str] = {}
-    for message in spoken(messages):
+    messages = spoken(messages)
+    asked = asked_about(messages)
+    for message in messages:
         match message.role:
             case "user":
-                items.append({"role": "user", "content": _content(message.parts)})
+                items.append({"role": "user", "content": _content(message.parts, asked)})
             case "assistant":
                 own = echo and (message.model or "").partition("/")[0] == model.partition("/")[0]
                 calls = {call.id: _call_id(call.id, ids) for call in message.calls}
@@ -51,6 +55,8 @@ def items_of(messages: list[Message], model: str, *, thinks: bool, echo: bool) -
                     }
                     for result in message.results
                 )
+    if messages and messages[-1].role == "assistant":  # some servers refuse to be asked by nobody
+        items.append({"role": "user", "content": "Go on."})
     return items
 
 
@@ -68,9 +74,11 @@ def _answer(parts: tuple[Part, ...], calls: dict[str, str], ids: set[str], *, ow
     kept = [_kept(part) if own else {} for part in parts]
     wholes = {each["item"].get("id"): each["item"] for each in kept if "item" in each}
     thoughts = [each.get("item") or wholes.get(each.get("id", "")) for each in kept]
-    lost = any(isinstance(part, Reasoning) and not (thinks and thought) for part, thought in zip(parts, thoughts, strict=True))
+    lost = False
     items: list[Json] = []
     for part, beside, thought in zip(parts, kept, thoughts, strict=True):
+        if isinstance(part, Reasoning):
+            lost = not (thinks and thought and (thought["type"] == "reasoning" or not lost))
         name = beside.get("id")
         if lost or name in ids:
             name = None
@@ -78,6 +86,8 @@ def _answer(parts: tuple[Part, ...], calls: dict[str, str], ids: set[str], *, ow
             case Reasoning():
                 name = None
                 if thought and not lost and thought.get("id") not in ids:
+                    if items and items[-1]["type"] == thought["type"] == "reasoning":
+                        items.pop()
                     items.append(thought)
                     name = thought.get("id")
             case Text(text=text) if text:
@@ -120,27 +130,28 @@ def _call(call: ToolCall, call_id: str, name: str | None, beside: Json) -> Json:
     return item | ({"id": name} if name else {}) | {key: beside[key] for key in ("namespace", "caller") if key in beside}
 
 
-def _content(parts: Iterable[Part]) -> str | list[Json]:
+def _content(parts: Iterable[Part], asked: list[Blob]) -> str | list[Json]:
     """What a user said. Text alone goes as a plain string."""
-    sent = [_part(part) for part in parts]
+    sent = [_part(part, asked) for part in parts]
     if all(part["type"] == "input_text" for part in sent):
         return "\n\n".join(part["text"] for part in sent)
     return sent
 
 
-def _part(part: Part) -> Json:
+def _part(part: Part, asked: list[Blob]) -> Json:
     match part:
         case Text(text=text):
             return {"type": "input_text", "text": text}
         case Blob(data=None, name=name, media_type=media_type):
             raise ProviderError("bad_request", f"the attachment {name or media_type} was not loaded")
         case Blob(data=bytes(data), name=name, media_type=media_type):
-            return _blob(media_type, data, name)
+            sent = _blob(media_type, data, name)
+            return sent or {"type": "input_text", "text": instead(part, asked, "Text, images, PDF and office documents")}
         case _:
             raise ProviderError("bad_request", f"a user cannot say a {type(part).__name__}")
 
 
-def _blob(media_type: str, data: bytes, name: str | None) -> Json:
+def _blob(media_type: str, data: bytes, name: str | None) -> Json | None:
     kind, _, form = media_type.partition(";")[0].partition("/")
     if kind == "image":
         return {"type": "input_image", "image_url": data_url(media_type, data), "detail": "auto"}
@@ -148,8 +159,4 @@ def _blob(media_type: str, data: bytes, name: str | None) -> Json:
         return {"type": "input_text", "text": data.decode(errors="replace")}
     if kind == "application" and _DOCUMENT.fullmatch(form):
         return {"type": "input_file", "filename": name or f"document.{form}", "file_data": data_url(media_type, data)}
-    raise ProviderError(
-        "bad_request",
-        f"an attachment of the type {media_type} cannot be sent to this provider",
-        hint="Text, images, PDF and office documents can.",
-    )
+    return None

@@ -1,0 +1,36 @@
+"""Attachments that a server does not take.
+
+Whoever asks about one is told so, by an error: an answer that leaves it out would be a guess. But what was attached earlier does not
+end a conversation that goes on with another model: there, words stand in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agentcli.core.message import Blob, Message, Text
+from agentcli.core.provider import ProviderError
+
+__all__ = ["asked_about", "instead"]
+
+
+def asked_about(messages: Sequence[Message]) -> list[Blob]:
+    """The attachments that are asked about now: those at the very end, after which nothing more was said."""
+    found: list[Blob] = []
+    for part in reversed(messages[-1].parts if messages and messages[-1].role == "user" else ()):
+        if isinstance(part, Text):
+            break
+        if isinstance(part, Blob):
+            found.append(part)
+    return found
+
+
+def instead(blob: Blob, asked: list[Blob], takes: str) -> str:
+    """What is said in place of the attachment. A ProviderError if it is `asked` about; `takes` is what can be sent."""
+    if any(blob is one for one in asked):
+        raise ProviderError(
+            "bad_request",
+            f"an attachment of the type {blob.media_type} cannot be sent to this provider",
+            hint=f"{takes} can.",
+        )
+    return f"[{blob.name or 'An attachment'} ({blob.media_type}) was here, which cannot be shown to you.]"
