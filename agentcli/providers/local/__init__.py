@@ -42,8 +42,8 @@ NOTE = (
 )
 
 _AGAIN = 1.0  # seconds between two words on how far the question has been read
-# With more chance in it so small a model loses itself, and without the penalty it often runs in circles.
-_SETTINGS: dict[str, dict[str, Any]] = {"smollm2": {"temperature": 0.2, "top_p": 0.9, "repeat_penalty": 1.1}}
+# With more chance in it so small a model loses itself, without the penalty it often runs in circles, and now and then it rambles on.
+_SETTINGS: dict[str, dict[str, Any]] = {"smollm2": {"max_tokens": 2_048, "temperature": 0.2, "top_p": 0.9, "repeat_penalty": 1.1}}
 
 
 class Local:
