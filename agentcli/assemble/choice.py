@@ -81,6 +81,8 @@ async def _configured(loaded: Loaded, silent: list[UserError]) -> Choice | None:
     for name, said in loaded.config.providers.items():
         if said.base_url and (found := await _at(name, loaded, f"[providers.{name}]", silent)):
             return found
+        if said.key_command and not said.base_url and name in PROVIDERS and (model := PROVIDERS[name].model):
+            return Choice(f"{name}/{model}", f"[providers.{name}] has its key")
     return None
 
 
@@ -108,13 +110,15 @@ async def _named(name: str, loaded: Loaded) -> str:
 
 async def _at(name: str, loaded: Loaded, where: str, silent: list[UserError]) -> Choice | None:
     """The first model that a server lists; the one that the table names, if it does not say, but is there or has a key."""
+    from agentcli.core.apart import in_thread
     from agentcli.providers.catalogue import listed
 
     entry = PROVIDERS.get(name)
     there = bool(entry and os.environ.get(entry.key_variable or "-"))
     fault: UserError = UserError(f"{name} lists no model", exit_code=Exit.CONFIG)
     try:
-        if found := await listed(name, endpoint(name, loaded), configuration.places().cache):
+        where_it_is = await in_thread(endpoint, name, loaded, name="key")  # a command or a keyring may take its time
+        if found := await listed(name, where_it_is, configuration.places().cache):
             return Choice(f"{name}/{found[0].id}", f"the first model at {where}")
         there = True
     except ProviderError as error:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from difflib import get_close_matches
+from threading import Lock
 
 from msgspec.structs import replace
 
@@ -165,20 +166,22 @@ def _kept(name: str, *, needed: bool) -> bool:
 
 
 _keys: dict[tuple[str, str | None], tuple[str | None, str]] = {}
+_looking: dict[tuple[str, str | None], Lock] = {}
 
 
 def _key(name: str, variable: str, command: str | None, *, keyring: bool) -> tuple[str | None, str]:
     """The key, and where it came from. A command is run once, and the keyring asked once: either may want a person."""
     if os.environ.get(variable or "-"):
         return os.environ[variable], variable
-    if (name, command) not in _keys:
+    with _looking.setdefault((name, command), Lock()):
+        if (name, command) in _keys:
+            return _keys[name, command]
         from agentcli.config.key import key_of
 
         found = key_of(name, variable, command, keyring=keyring)
-        if not found[0]:
-            return found
-        _keys[name, command] = found
-    return _keys[name, command]
+        if found[0]:
+            _keys[name, command] = found
+        return found
 
 
 def from_vendor(entry: Entry | None) -> str:

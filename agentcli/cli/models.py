@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["models"]
 
+_KEY = 21.0  # seconds for what gives the key of the one provider that is asked: a keyring has 20
+
 
 def models(
     query: Annotated[
@@ -126,8 +128,11 @@ class _Found:
             names = [*configured(self._loaded.config), "local"]
             entries = {name: entry for name, entry in PROVIDERS.items() if name not in names}
             self.without_key = [entry.key_variable for entry in entries.values() if entry.key_variable]
-        for name, found in (await endpoints(names, self._loaded, patience=PATIENCE)).items():
+        patience = PATIENCE if self._only is None else _KEY
+        for name, found in (await endpoints(names, self._loaded, patience=patience)).items():
             if isinstance(found, UserError):
+                if self._only is not None:
+                    raise found
                 self.faults[name] = found
             elif found.kind != "scripted":
                 self._places[name] = found

@@ -168,6 +168,11 @@ class Message(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return tuple(part for part in self.parts if isinstance(part, ToolResult))
 
     @property
+    def silent(self) -> bool:
+        """True for an answer in which nothing is said and nothing called."""
+        return self.role == "assistant" and not self.calls and not self.text.strip()
+
+    @property
     def whole(self) -> bool:
         """False for an answer that was cut off, whatever the cause."""
         return self.stop in (None, "done", "tools", "refused")

@@ -55,6 +55,7 @@ class Request(Struct, frozen=True, kw_only=True):
     tools: tuple[ToolSpec, ...] = ()
     settings: dict[str, Any] = {}
     schema: dict[str, Any] | None = None  # the JSON Schema that the answer must fit
+    asked: tuple[Part, ...] = ()  # the question that waits for an answer, as it was said: `messages` may join it with others
 
 
 class TextChunk(Struct, frozen=True):

@@ -101,6 +101,7 @@ class Turn:
                 tools=self.tools,
                 settings=self.settings,
                 schema=self.schema,
+                asked=thread.messages[-1].parts if thread.messages and thread.messages[-1].role == "user" else (),
             )
             draft = self.draft = Draft()
             try:

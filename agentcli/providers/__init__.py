@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from importlib import import_module
+from threading import Lock
 from typing import Any
 
 from msgspec import Struct
@@ -109,10 +110,12 @@ class Later:
         self.name = name
         self._make = make
         self._made: Provider | None = None
+        self._making = Lock()
 
     def warm(self) -> Provider:
-        """Make it, with all the imports that this takes."""
-        self._made = self._made or self._make()
+        """Make it, with all the imports that this takes: once, whoever asks."""
+        with self._making:
+            self._made = self._made or self._make()
         return self._made
 
     def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentcli.core.message import Blob, Message, Text
+from agentcli.core.message import Blob, Message, Part
 from agentcli.core.provider import ProviderError
 
 __all__ = ["asked_about", "instead"]
 
 
-def asked_about(messages: Sequence[Message]) -> list[Blob]:
-    """The attachments that are asked about now: those at the very end, after which nothing more was said."""
-    found: list[Blob] = []
-    for part in reversed(messages[-1].parts if messages and messages[-1].role == "user" else ()):
-        if isinstance(part, Text):
-            break
-        if isinstance(part, Blob):
-            found.append(part)
-    return found
+def asked_about(messages: Sequence[Message], asked: Sequence[Part] = ()) -> list[Blob]:
+    """The attachments of the question that waits for an answer: `asked`, or all that the user said last."""
+    if not messages or messages[-1].role != "user":
+        return []
+    return [part for part in asked or messages[-1].parts if isinstance(part, Blob)]
 
 
 def instead(blob: Blob, asked: list[Blob], takes: str) -> str:

@@ -59,9 +59,9 @@ class Notices:
                 say(f"retry {attempt} of {attempts} in {seconds(delay)}: {one_line(reason, 200)}", dim=True)
             case Switched() | Compacted() | NotCompacted():
                 say(aside_line(event), dim=True)
-            case MessageAdded(message=message):
-                self._silent = message.role == "assistant" and not message.calls and not message.text.strip()
-            case TurnEnded(stop="done") if self._silent:
+            case MessageAdded(message=message, source=source) if "/" not in source:
+                self._silent = message.silent
+            case TurnEnded(stop="done", text="") if self._silent:
                 say("note: the model said nothing")
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ from agentcli.core.event import (
 )
 from agentcli.ui.aside import aside_line
 from agentcli.ui.sanitise import one_line, visible
-from agentcli.ui.view import arguments_line, is_silent, mark_of, result_line, retry_line
+from agentcli.ui.view import arguments_line, mark_of, result_line, retry_line
 
 __all__ = ["Plain"]
 
@@ -78,7 +78,7 @@ class Plain:
                 self._say(aside_line(event))
             case MessageAdded(message=message) if message.role == "assistant":
                 self._thinking = False
-                self._silent = is_silent(message)
+                self._silent = message.silent
                 self._end_line()
             case TurnEnded():
                 self._end_line()

@@ -31,13 +31,12 @@ from agentcli.core.event import (
     TurnEnded,
     Waiting,
 )
-from agentcli.core.message import Message
 from agentcli.ui.aside import Aside, aside_line
 from agentcli.ui.markdown import Stream, wrapped
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.talk import seconds
 
-__all__ = ["MARKS", "SILENT", "View", "arguments_line", "is_silent", "mark_of", "result_line", "retry_line"]
+__all__ = ["MARKS", "SILENT", "View", "arguments_line", "mark_of", "result_line", "retry_line"]
 
 PATIENCE = 0.3  # seconds before it is said that something is being waited for: a quick answer never flickers
 THOUGHTS = 4  # lines of thinking that are shown while it goes on
@@ -112,7 +111,8 @@ class View:
                 self._finished_call(event)
             case MessageAdded(message=message):
                 self._finish(event.source)
-                self._silent = is_silent(message)
+                if "/" not in event.source:
+                    self._silent = message.silent
             case Retrying() | Switched() | Compacted() | NotCompacted():
                 self._aside(event)
             case TurnEnded():
@@ -311,11 +311,6 @@ def retry_line(event: Retrying, width: int = 200) -> str:
     """`retry 2 of 4 in 7 s: the server is overloaded`"""
     reason = f"{event.status} {event.reason}" if event.status and str(event.status) not in event.reason else event.reason
     return one_line(f"retry {event.attempt} of {event.attempts} in {seconds(event.delay)}: {reason}", max(width, 40))
-
-
-def is_silent(message: Message) -> bool:
-    """An answer in which nothing is said and nothing called."""
-    return message.role == "assistant" and not message.calls and not message.text.strip()
 
 
 def mark_of(event: TurnEnded, *, spoke: bool, silent: bool = False) -> str:

@@ -36,7 +36,8 @@ MARK = {"type": "ephemeral"}
 
 def ask(*messages: Any, model: str = SONNET, **more: Any) -> dict[str, Any]:
     """The body for this conversation."""
-    return encode(Request(model=model, messages=sendable(messages or [user("Hello")]), **more))
+    said = messages or (user("Hello"),)
+    return encode(Request(model=model, messages=sendable(said), asked=said[-1].parts, **more))
 
 
 def plain(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -370,9 +371,10 @@ def test_in_place_of_what_was_attached_earlier_and_cannot_be_sent_stand_words() 
     heard = [user("Hear", Blob("audio/mpeg", b"ID3", name="a.mp3")), assistant("A bell."), user("Loud?")]
     words = {"type": "text", "text": "[a.mp3 (audio/mpeg) was here, which cannot be shown to you.]"}
     assert plain(ask(*heard)["messages"])[0]["content"][1] == words
-    assert (
-        plain(ask(heard[0], user("Hello?"))["messages"])[0]["content"][1] == words
-    )  # nobody has answered, but it is not what is asked
+    assert plain(ask(heard[0], user("Hello?"))["messages"])[0]["content"][1] == words  # unanswered, but not what is asked
+    for now in (heard[0], user(Blob("audio/mpeg", b"ID3"), "Loud?")):  # in whatever order it is said
+        with pytest.raises(ProviderError, match="audio/mpeg cannot be sent"):
+            ask(now)
 
 
 # --- histories ---

@@ -260,6 +260,23 @@ def test_the_end_was_said_so_what_breaks_later_does_not_matter(server: ModelServ
     assert (outcome.text, outcome.whole) == ("Hé", True)
 
 
+def test_who_is_in_a_hurry_does_not_wait_for_a_server_that_wants_to_be_left_alone(server: ModelServer) -> None:
+    async def main() -> list[Outcome]:
+        through = http(server.fails(429, retry_after="60").url, clocks=Clocks(retries=4, again=5.0), key="sk-in-a-hurry")
+        try:
+            return [await ask(through), await ask(through)]
+        finally:
+            await through.aclose()
+
+    began = monotonic()
+    first, second = asyncio.run(main())
+    assert monotonic() - began < 4
+    assert (first.kind, second.kind) == ("rate_limit", "rate_limit")
+    assert len(server.requests) == 1  # the second did not even ask
+    assert second.error
+    assert "wants to be left alone for another" in second.error.message
+
+
 def test_what_was_held_back_comes_also_if_the_body_breaks_off(server: ModelServer) -> None:
     half = b'data: {"choices": [{"delta": {"content": "so far \\ud83d"}}]}\n\n'
     more = b"HTTP/1.1 200 x\r\nContent-Length: 9999\r\n\r\n"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from contextlib import aclosing
 from importlib.util import find_spec
 
 import pytest
 
-from agentcli.core.provider import Request
+from agentcli.core.message import user
+from agentcli.core.provider import Provider, Request
 from agentcli.errors import Exit, UserError
-from agentcli.providers import KINDS, PROVIDERS, Clocks, Endpoint, create
+from agentcli.providers import KINDS, PROVIDERS, Clocks, Endpoint, Later, create
 
 
 def test_every_name_has_a_kind_that_exists() -> None:
@@ -62,3 +64,24 @@ def test_the_table_loads_no_http() -> None:
     loaded = done.stdout.strip()
     assert "httpx" not in loaded, done.stderr
     assert "ssl" not in loaded
+
+
+def test_what_is_made_later_is_made_once() -> None:
+    made: list[Provider] = []
+
+    def make() -> Provider:
+        made.append(create("lab", Endpoint(kind="scripted"), keep=False))
+        return made[-1]
+
+    async def one(later: Later) -> None:
+        async with aclosing(later.stream(Request(model="demo", messages=[user("hello")]))) as chunks:
+            async for _ in chunks:
+                break
+
+    async def main() -> None:
+        later = Later("lab", make)
+        await asyncio.gather(*(one(later) for _ in range(8)))
+        await later.aclose()
+
+    asyncio.run(main())
+    assert len(made) == 1

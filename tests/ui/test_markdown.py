@@ -191,8 +191,11 @@ def test_the_work_grows_as_the_text_does(name: str) -> None:
         return process_time() - began
 
     cost(HUGE[name][:2000])
-    small, large = min(cost(HUGE[name][:20_000]) for _ in range(3)), cost(HUGE[name][:200_000])
-    assert large < 25 * small  # 10 is linear, 100 quadratic
+    growths: list[float] = []
+    while len(growths) < 4 and min(growths, default=99) >= 25:  # again, where something else took the machine's time
+        small = min(cost(HUGE[name][:20_000]) for _ in range(3))
+        growths.append(cost(HUGE[name][:200_000]) / small)
+    assert min(growths) < 25  # 10 is linear, 100 quadratic
 
 
 @pytest.mark.parametrize("name", [*HUGE, "a table"])

@@ -83,7 +83,7 @@ def encode(request: Request, name: str = "anthropic") -> Json:
     if request.tools:
         body["tools"] = [_tool(spec) for spec in request.tools]
     body |= {key: settings.pop(key) for key in ("system", "tools") if key in settings}  # a server's own tools, say
-    body["messages"] = encoded(request.messages, f"{name}/{request.model}", body, goes_on=model.goes_on and not thinking.on)
+    body["messages"] = encoded(request, f"{name}/{request.model}", body, goes_on=model.goes_on and not thinking.on)
 
     on = thinking.on
     if thinking.how and thinking.how.get("type") == "enabled" and not _may_think(body["messages"]):

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from agentcli.core.message import Blob, Message, Reasoning, Text, ToolCall
-from agentcli.core.provider import ProviderError
+from agentcli.core.provider import ProviderError, Request
 from agentcli.providers.anthropic.answer import KIND
 from agentcli.providers.attached import asked_about, instead
 
@@ -74,7 +74,7 @@ def _unmarked(block: Any) -> Any:
     return block
 
 
-def encoded(messages: list[Message], model: str, body: Json, *, goes_on: bool) -> list[Json]:
+def encoded(request: Request, model: str, body: Json, *, goes_on: bool) -> list[Json]:
     """The messages. `model` is the one that is asked, with its provider; `body` is the rest of the request.
 
     A model that `goes_on` finishes an answer that stands at the end. Others are asked to.
@@ -83,8 +83,8 @@ def encoded(messages: list[Message], model: str, body: Json, *, goes_on: bool) -
     before = Before(body)
     said = 0  # how many of those sent `before` knows
     ids = _Ids()
-    asked = asked_about(messages)
-    for message in messages:
+    asked = asked_about(request.messages, request.asked)
+    for message in request.messages:
         match message.role:
             case "user":
                 _add(sent, "user", list(_spoken(message, asked)))

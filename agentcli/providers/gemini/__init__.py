@@ -106,7 +106,7 @@ def _contents(request: Request, name: str, older: bool) -> list[Json]:
     contents: list[Json] = []
     asked: dict[str, Json] = {}  # the last answer's calls
     served = isinstance(request.settings.get("tools"), list)
-    now = asked_about(request.messages)
+    now = asked_about(request.messages, request.asked)
     for message in request.messages:
         match message.role:
             case "user":

@@ -81,9 +81,10 @@ class Http:
             else:
                 return
             delay = back_off(attempt) if failure.retry_after is None else failure.retry_after
-            if delay > self._longest:
+            if failure.retry_after is not None and delay > self._longest:
                 self._gate.shut(delay)
                 raise failure
+            delay = min(delay, self._longest)
             if failure.retry_after is not None or failure.kind in ("rate_limit", "overloaded"):
                 self._gate.shut(delay)
             yield Retrying(
@@ -107,6 +108,8 @@ async def _call(route: Route, gate: Gate, path: str, body: bytes, decoder: Decod
     one = _Call(route, path, body)
     try:
         yield Waiting(what="connecting")
+        if (left := gate.left) > route.clocks.again:
+            raise FinalError("rate_limit", f"{route.name} wants to be left alone for another {left:.0f} s", retry_after=left)
         await gate.enter()
         await one.connect()
         yield Waiting(what="answering")

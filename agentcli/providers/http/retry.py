@@ -99,6 +99,11 @@ class Gate:
         self._until = 0.0
         self._waiting = 0
 
+    @property
+    def left(self) -> float:
+        """For how many seconds it is shut."""
+        return max(0.0, self._until - monotonic())
+
     def shut(self, seconds: float) -> None:
         """Nobody begins for so long."""
         self._until = max(self._until, monotonic() + seconds)

@@ -66,7 +66,7 @@ class OpenAIChat:
 
     def _is_blind(self, request: Request, refusal: str) -> bool:
         """Is the refusal about attachments, and are those of earlier questions all there is? Then they are left out from now on."""
-        if request.model in self._blind or not _ABOUT_ATTACHMENTS.search(refusal) or not _attached_earlier(request.messages):
+        if request.model in self._blind or not _ABOUT_ATTACHMENTS.search(refusal) or not _attached_earlier(request):
             return False
         self._blind.add(request.model)
         return True
@@ -125,7 +125,7 @@ def encode(request: Request, server: Server = Server()) -> Json:  # noqa: B008  
     newer = server.openai and not older(request.model) and not (server.azure and _OTHERS.search(request.model))
     server = server.about(request.model)
     messages = [{"role": "developer" if newer else "system", "content": request.instructions}] if request.instructions else []
-    messages.extend(_messages(request.messages, server))
+    messages.extend(_messages(request, server))
     body: Json = {"model": request.model, "messages": messages, "stream": True}
     if not server.mistral:  # it says the usage unasked
         body["stream_options"] = {"include_usage": True}
@@ -144,10 +144,10 @@ def encode(request: Request, server: Server = Server()) -> Json:  # noqa: B008  
     return {key: value for key, value in body.items() if value is not None}
 
 
-def _messages(messages: list[Message], server: Server) -> Iterator[Json]:
-    messages = spoken(messages)
+def _messages(request: Request, server: Server) -> Iterator[Json]:
+    messages = spoken(request.messages)
     thoughtful = _thoughtful(messages, server)
-    asked = asked_about(messages)
+    asked = asked_about(messages, request.asked)
     before = ""
     for number, message in enumerate(messages):
         match message.role:
@@ -222,9 +222,10 @@ def _of(message: Message, server: Server) -> bool:
     return not server.openai and (message.model or "").partition("/")[0] == server.name
 
 
-def _attached_earlier(messages: list[Message]) -> bool:
+def _attached_earlier(request: Request) -> bool:
     """Are there attachments, and none that is asked about now?"""
-    return not asked_about(messages) and any(_is_attachment(part) for message in messages for part in message.parts)
+    attached = any(_is_attachment(part) for message in request.messages for part in message.parts)
+    return attached and not asked_about(request.messages, request.asked)
 
 
 def _is_attachment(part: Part) -> bool:

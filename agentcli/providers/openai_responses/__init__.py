@@ -108,7 +108,7 @@ def encode(request: Request, server: Server = Server(), extras: Extras = Extras(
     thinks = extras.thinking and _thinks(request.model)
     body: Json = {
         "model": request.model,
-        "input": items_of(request.messages, f"{server.name}/{request.model}", thinks=thinks, echo=extras.thinking),
+        "input": items_of(request, f"{server.name}/{request.model}", thinks=thinks, echo=extras.thinking),
         "stream": True,
         "store": False,
     }

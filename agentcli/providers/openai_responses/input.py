@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from agentcli.core.message import Blob, Message, Part, Reasoning, Text, ToolCall
-from agentcli.core.provider import ProviderError
+from agentcli.core.message import Blob, Part, Reasoning, Text, ToolCall
+from agentcli.core.provider import ProviderError, Request
 from agentcli.providers.attached import asked_about, instead
 from agentcli.providers.openai import data_url, known_as, spoken, tool_name
 from agentcli.providers.openai_responses.item import KIND
@@ -31,13 +31,13 @@ _DOCUMENT = re.compile(
 )
 
 
-def items_of(messages: list[Message], model: str, *, thinks: bool, echo: bool) -> list[Json]:
+def items_of(request: Request, model: str, *, thinks: bool, echo: bool) -> list[Json]:
     """The items, for a model as `Message.model` names it. `thinks`: it takes its thinking back; `echo`: the server takes anything."""
     items: list[Json] = []
     ids: set[str] = set()
     calls: dict[str, str] = {}
-    messages = spoken(messages)
-    asked = asked_about(messages)
+    messages = spoken(request.messages)
+    asked = asked_about(messages, request.asked)
     for message in messages:
         match message.role:
             case "user":
