@@ -59,9 +59,9 @@ class Chat:
         """Where threads are kept."""
         return self._make_store()
 
-    def form(self) -> Form:
-        """What shows the next turn."""
-        return self._make_form(self.session.agent.full_model)
+    def form(self, beside: str = "") -> Form:
+        """What shows the next turn; `beside` stands behind the model in its status line."""
+        return self._make_form(" · ".join(filter(None, (self.session.agent.full_model, beside))))
 
     def begin(self) -> None:
         """Take hold of the thread, if it is a saved one, and show where it was left."""

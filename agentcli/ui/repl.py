@@ -84,7 +84,8 @@ async def _take(chat: Chat, line: str, interrupts: Interrupts) -> None:
 
 async def _turn(chat: Chat, wanted: Message | slash.Again | slash.Compact, interrupts: Interrupts) -> None:
     say("")
-    form = chat.form()
+    share = _how_full(chat)[1]
+    form = chat.form("" if share is None else f"{share:.0%} full")
     ticking = asyncio.create_task(tick(form))
     try:
         session, approve = chat.session, pausing(form, chat.approve)
@@ -109,12 +110,17 @@ async def _turn(chat: Chat, wanted: Message | slash.Again | slash.Compact, inter
 
 def _tell_how_full(chat: Chat) -> None:
     """How much of the model's window the conversation takes, once that is worth knowing."""
+    tokens, share = _how_full(chat)
+    if share is not None and share >= _WORTH_KNOWING:
+        window = chat.session.agent.window
+        say(f"The model is {share:.0%} full: about {tokens:,} of {window:,} tokens. /compact makes room.", dim=True)
+
+
+def _how_full(chat: Chat) -> tuple[int, float | None]:
+    """The tokens of the conversation, and which part of the model's window they are, if that is known."""
     from agentcli.core.need import fill
 
-    window = chat.session.agent.window
-    tokens, share = fill(chat.session.thread, window)
-    if window and share and share >= _WORTH_KNOWING:
-        say(f"The model is {share:.0%} full: about {tokens:,} of {window:,} tokens. /compact makes room.", dim=True)
+    return fill(chat.session.thread, chat.session.agent.window)
 
 
 async def _warm(drawn: asyncio.Event, agent: Agent) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -138,6 +140,20 @@ def test_before_a_window_is_full_the_thread_is_compacted(server: ModelServer) ->
     assert summed
     assert "They counted." in json.dumps(asked.body["messages"])
     assert len(json.dumps(asked.body)) < 6000 * 3
+
+
+@needs_terminal
+def test_a_chat_says_how_full_the_model_is(server: ModelServer) -> None:
+    thread = counted()
+    configured(f"model = 'lab/big'\n[providers.lab]\nbase-url = '{server.url}'\ncontext = 12000\n")
+    server.replies(replace(said("Gladly"), delay=1.0, usage=[]))  # long enough for the status line to be drawn
+    env = environment(TERM="xterm-256color", NO_COLOR=None)
+    with Terminal([*PROGRAM, "resume", thread.id], env=env, size=(100, 30)) as terminal:
+        terminal.until(lambda terminal: b"\x1b[?2004h" in terminal.raw)
+        terminal.send("go on\r")
+        terminal.until(lambda terminal: re.search(r"waiting for lab/big · \d\d% full", terminal.text()))
+        terminal.until("Gladly")
+        terminal.until(lambda terminal: re.search(r"The model is \d\d% full: about [\d,]+ of 12,000 tokens", terminal.text()))
 
 
 @needs_terminal
