@@ -1,11 +1,16 @@
-"""`agentcli` and `python -m agentcli`. `--version` is answered here, before anything is imported."""
+"""`agentcli` and `python -m agentcli`. `--version` is answered here, before anything is imported, and so is Tab in a shell."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
+    if "_AGENTCLI_COMPLETE" in os.environ:
+        from agentcli.cli.complete import answer
+
+        answer()
     if sys.argv[1:] in (["--version"], ["-V"]):
         from agentcli import __version__
 
@@ -26,8 +31,6 @@ def main() -> None:
 
 def _leave(number: int, frame: object) -> None:
     """Ctrl-C, until a turn takes it over. An exception would not do: one that is raised while Python imports can be lost."""
-    import os
-
     os._exit(130)
 
 

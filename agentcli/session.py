@@ -5,6 +5,9 @@ The session owns what a turn needs around it: the clock, the thread's place on d
 takes effect, and the document is replaced before the turn is said to be over. A turn that is cancelled is kept as far as it came,
 its `TurnEnded` is shown, and then the cancellation goes on its way.
 
+An answer that was cut off is an object: `partial`. `go_on()` goes on from its exact text, `again()` asks anew, `drop()` takes it back
+together with its question. What is said while a turn runs goes into it at its next step; what it did not come to is `unsaid()`.
+
 Saving can fail (no space, read-only). An answer is not thrown away for that: it goes on, `unsaved` holds the error, `tell` is called
 at once, and every later turn and `close()` try again. But a tool is not started unless the call is on disk.
 """
@@ -12,15 +15,18 @@ at once, and every later turn and `close()` try again. But a tool is not started
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Protocol, TypeAlias
 
 from msgspec.structs import replace
 
 from agentcli.core.agent import Agent, Approve, Options
+from agentcli.core.begun import counted
+from agentcli.core.clock import Clock
 from agentcli.core.event import Event, Failure, Tally, ToolStarted, TurnEnded
-from agentcli.core.message import Message, Stop, ToolCall
+from agentcli.core.message import Message, Stop, ToolCall, user
 from agentcli.core.provider import ProviderError
 from agentcli.core.thread import Thread
 from agentcli.core.tool import Tool
@@ -31,6 +37,7 @@ __all__ = ["Session", "Show", "Writer", "exit_code"]
 Show: TypeAlias = Callable[[Event], None]
 
 _FLUSH = 0.5  # seconds
+_WHOLE = "The last answer is whole. Ask something."
 
 _EXIT_CODES: dict[Stop, Exit] = {
     "done": Exit.OK,
@@ -55,7 +62,7 @@ _SHORTFALLS: dict[Stop, Failure] = {
 class Writer(Protocol):
     """A thread held for writing; the store has it, and so does a conversation that is not saved (as None)."""
 
-    def begin(self, source: str, model: str, instead_of: Sequence[Message], /) -> None: ...
+    def begin(self, source: str, model: str, instead_of: Sequence[Message], /, *, goes_on: bool) -> None: ...
     def record(self, event: Event, /) -> None: ...
     def flush(self) -> None: ...
     def commit(self) -> None: ...
@@ -86,7 +93,8 @@ class Session:
         self._writer: Writer | None = None
         self._no_journal: UserError | None = None
         self._tell = tell
-        self._clock: asyncio.Timeout | None = None
+        self._clock: Clock | None = None
+        self._meanwhile: deque[Message] = deque()
 
     @property
     def saved(self) -> bool:
@@ -98,33 +106,101 @@ class Session:
     ) -> TurnEnded:
         """Carry out one turn. However it ends, the thread is saved and sendable, and `ended` says how that was.
 
-        `instead_of` are messages that were taken from the end of the thread: they come back unless there is an answer.
+        Without a message it goes on with what is there. `instead_of` are messages that were taken from the end of the thread: they
+        come back unless there is an answer.
         """
-        options = replace(self.options, approve=self._stopping_the_clock(approve)) if approve else self.options
-        return await self._carry_out(self.agent.stream(message, self.thread, options), show, instead_of)
+        options = replace(self.options, approve=self._stopping_the_clock(approve), meanwhile=self._next)
+        partial = self.partial if message is None else None
+        return await self._carry_out(self.agent.stream(message, self.thread, options), show, instead_of, partial)
+
+    async def go_on(self, show: Show, approve: Approve | None = None) -> TurnEnded:
+        """Go on with what is unfinished: from the exact text of an answer that was cut off, or by asking for one that never came.
+
+        If nothing comes, the thread is as it was. UserError if there is nothing to go on from.
+        """
+        if not self.unfinished:
+            raise UserError("there is nothing to go on from", hint=_WHOLE, exit_code=Exit.USAGE)
+        return await self.turn(None, show, approve)
 
     async def compact(self, show: Show, instructions: str = "") -> TurnEnded:
         """Have what is older summarised for sending, as a turn. UserError if there is nothing to leave out."""
         return await self._carry_out(self.agent.compact(self.thread, instructions, self.options), show, ())
 
-    async def _carry_out(self, turn: AsyncGenerator[Event, None], show: Show, instead_of: Sequence[Message]) -> TurnEnded:
+    # What is unfinished
+
+    @property
+    def partial(self) -> Message | None:
+        """The last answer, if it was cut off and can be gone on with."""
+        return self.thread.partial
+
+    @property
+    def unfinished(self) -> bool:
+        """Does the thread end with an answer that was cut off, or with something that nobody has answered?"""
+        return self.thread.unfinished
+
+    def drop(self) -> Message | None:
+        """Take back the answer that was cut off, or never came, together with its question, and save. Says which question that was.
+
+        UserError if the last answer is whole.
+        """
+        with self.thread.held():
+            if not self.unfinished:
+                raise UserError("there is no unfinished answer to drop", hint=_WHOLE, exit_code=Exit.USAGE)
+            question = self.thread.undo()
+            while question is None and self.unfinished:
+                self.thread.messages.pop()
+        self.save()
+        return question
+
+    # What is said while a turn runs
+
+    def say_meanwhile(self, message: str | Message) -> None:
+        """Say something to the turn that runs: it gets there at the next step, after the tools or after the answer."""
+        self._meanwhile.append(user(message) if isinstance(message, str) else message)
+
+    def unsaid(self) -> list[Message]:
+        """What the turn has not come to, taken back."""
+        messages = list(self._meanwhile)
+        self._meanwhile.clear()
+        return messages
+
+    def _next(self) -> Message | None:
+        return self._meanwhile.popleft() if self._meanwhile else None
+
+    # Time
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the turn may still take. None without a turn, without a limit, and while a person is asked."""
+        return self._clock.left if self._clock else None
+
+    def extend(self, seconds: float) -> None:
+        """Give the turn that runs more time, also while a person is asked. Once the time is over this has no effect."""
+        if self._clock:
+            self._clock.extend(seconds)
+
+    async def _carry_out(
+        self, turn: AsyncGenerator[Event, None], show: Show, instead_of: Sequence[Message], partial: Message | None = None
+    ) -> TurnEnded:
         self.ended = self.error = None
         self.thread.model = self.agent.full_model
         self.open()
         tally = Tally(self.agent.name, self.thread.id)
         before = len(self.thread.messages)
+        clock = Clock(self.timeout)
         cancelled: asyncio.CancelledError | None = None
         stop: Stop = "failed"
         failure: Failure | None = None
         flushing = asyncio.create_task(self._flush())
         try:
-            async with asyncio.timeout(self.timeout or None) as self._clock:
-                ended = await self._pull(turn, show, tally, instead_of)
+            async with clock as self._clock:
+                self._begin(instead_of, goes_on=partial is not None)
+                ended = await self._pull(turn, show, tally)
                 stop, failure = ended.stop, _SHORTFALLS.get(ended.stop)
         except TimeoutError:
             stop = "timed_out"
             hint = "What there is of the answer is kept. --timeout gives it longer; 0 means no limit."
-            failure = Failure("timed_out", f"the turn took longer than {self.timeout:g} s", hint)
+            failure = Failure("timed_out", f"the turn took longer than {clock.limit:g} s", hint)
         except asyncio.CancelledError as error:
             stop, cancelled = "interrupted", error
         except UserError as error:
@@ -137,10 +213,13 @@ class Session:
         finally:
             self._clock = None
             flushing.cancel()
-            self.thread.mark(stop, before)
+            grown = partial is not None and self.thread.messages[before - 1] is not partial
+            self.thread.mark(stop, before - grown)
             if len(self.thread.messages) == before:
                 self.thread.messages.extend(instead_of)
             self.ended = replace(tally.ended(stop, failure), model=tally.model or self.agent.full_model)
+            if partial and (last := self.thread.messages[-1]).id == partial.id:
+                self.ended = replace(self.ended, text=last.text, reasoning=last.reasoning)  # the whole, not what is new
             self._record(self.ended)
             self._commit()
             show(self.ended)
@@ -177,23 +256,22 @@ class Session:
         if self._hold and self._writer is None:
             self._writer = self._hold(self.thread)
 
-    async def _pull(self, turn: AsyncGenerator[Event, None], show: Show, tally: Tally, instead_of: Sequence[Message]) -> TurnEnded:
-        self._begin(instead_of)
+    async def _pull(self, turn: AsyncGenerator[Event, None], show: Show, tally: Tally) -> TurnEnded:
         async with aclosing(turn) as events:
             async for event in events:
                 if isinstance(event, TurnEnded) and event.source == self.agent.name:
                     return event
                 self._record(event)
-                tally.add(event)
+                tally.add(counted(event))
                 show(event)
         raise AssertionError("an agent ends its turn with TurnEnded")
 
-    def _begin(self, instead_of: Sequence[Message]) -> None:
+    def _begin(self, instead_of: Sequence[Message], *, goes_on: bool) -> None:
         """Start the journal; without one the turn goes on, but no tool of it."""
         self._no_journal = None
         if self._writer:
             try:
-                self._writer.begin(self.agent.name, self.agent.full_model, instead_of)
+                self._writer.begin(self.agent.name, self.agent.full_model, instead_of, goes_on=goes_on)
             except UserError as error:
                 self._no_journal = error
                 self._not_saved(error)
@@ -233,21 +311,14 @@ class Session:
             self._tell(error)
         self.unsaved = error
 
-    def _stopping_the_clock(self, approve: Approve) -> Approve:
+    def _stopping_the_clock(self, approve: Approve | None) -> Approve | None:
         """A person may take their time: the turn's clock stands while they are asked."""
+        if approve is None:
+            return self.options.approve
 
         async def asked(call: ToolCall, tool: Tool) -> bool | str:
-            clock, loop = self._clock, asyncio.get_running_loop()
-            left = clock.when() if clock else None
-            if clock is None or left is None:
+            with self._clock.standing() if self._clock else nullcontext():
                 return await approve(call, tool)
-            left -= loop.time()
-            clock.reschedule(None)
-            try:
-                return await approve(call, tool)
-            finally:
-                if not clock.expired():
-                    clock.reschedule(loop.time() + left)
 
         return asked
 

@@ -60,6 +60,7 @@ MODEL: tuple[tuple[str, str], ...] = (
     (r"photosynthesis", "Plants turn light, water and carbon dioxide into sugar and oxygen."),
     (r"And at night\?", "Then they breathe like we do: sugar and oxygen become water and carbon dioxide."),
     (r"what went wrong", "The disk of db1 is full: the database cannot write its log."),
+    (r"Your answer was cut off", "ime. The end."),
     (r"2\+2", "4"),
     (r"one word", "Hello."),
 )
@@ -316,10 +317,10 @@ def _commands_part(old: str) -> str:
 
 
 def _slash_part(old: str) -> str:
-    from agentcli.ui.slash import COMMANDS
+    from agentcli.ui.slash import COMMANDS, form_of, help_of
 
-    rows = [(command.__doc__ or "").partition(": ") for command in COMMANDS.values()]
-    return _table(("command", "what it does"), [(f"`{form}`", text) for form, _, text in rows])
+    rows = [(f"`{form_of(name)}`".replace("|", "\\|"), help_of(name).replace("|", "\\|")) for name in COMMANDS]
+    return _table(("command", "what it does"), rows)
 
 
 def _exit_part(old: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from agentcli.core.agent import Agent, Options
 from agentcli.core.event import Event, MessageAdded, TextDelta, ToolStarted, TurnEnded
-from agentcli.core.message import Message, ToolCall, Usage
+from agentcli.core.message import Message, ToolCall, Usage, user
 from agentcli.core.provider import ProviderError
 from agentcli.core.thread import Thread
 from agentcli.core.tool import Tool, tool
@@ -27,8 +27,8 @@ class Notebook:
         self.log = log
         self.full: set[str] = set()
 
-    def begin(self, source: str, model: str, instead_of: Sequence[Message]) -> None:
-        self.log.append("begin")
+    def begin(self, source: str, model: str, instead_of: Sequence[Message], *, goes_on: bool) -> None:
+        self.log.append("begin to go on" if goes_on else "begin")
 
     def record(self, event: Event) -> None:
         if type(event).__name__ in self.full:
@@ -177,7 +177,7 @@ def test_a_full_disk_does_not_take_the_answer_away_but_is_said_and_tried_again()
 
 def test_a_journal_that_cannot_begin_does_not_take_the_answer_away() -> None:
     class Full(Notebook):
-        def begin(self, source: str, model: str, instead_of: Sequence[Message]) -> None:
+        def begin(self, source: str, model: str, instead_of: Sequence[Message], *, goes_on: bool) -> None:
             raise UserError("no space left")
 
         def close(self) -> None:
@@ -317,3 +317,216 @@ def test_asking_again_keeps_what_was_compacted() -> None:
     assert len(held.session.thread.standing) == 1
     assert held.session.thread.messages[-1].text == "new"
     assert len(held.provider.requests[1].messages) < 10
+
+
+# An answer that was cut off
+
+
+GONE = ProviderError("cut", "gone")
+
+
+async def stopped(session: Session, provider: ScriptedProvider, turn: Any) -> None:
+    """The turn, cancelled where the provider waits."""
+    provider.arrived.clear()
+    task = asyncio.create_task(turn)
+    await provider.arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_going_on_makes_one_answer_of_it_and_the_end_has_the_whole() -> None:
+    held = Held([*says("Once", usage=Usage(3, 1))[:-1], GONE], says(" upon", " a time", usage=Usage(9, 4)))
+    session = held.session
+    shown: list[Event] = []
+    held.turn()
+    assert session.partial is session.thread.messages[-1]
+    held.log.clear()
+
+    def show(event: Event) -> None:
+        shown.append(event)
+        held.show(event)
+
+    ended = asyncio.run(session.go_on(show))
+    assert held.log[:5] == ["begin to go on", *["record TextDelta", "show TextDelta"] * 2]
+    assert held.log[-3:] == ["record TurnEnded", "commit", "show TurnEnded"]
+    assert (ended.text, ended.stop, ended.usage["total"]) == ("Once upon a time", "done", 13)
+    assert "".join(event.text for event in shown if isinstance(event, TextDelta)) == " upon a time"
+    assert [message.text for message in session.thread.messages] == ["hi", "Once upon a time"]
+    assert not session.unfinished
+
+
+def test_cut_off_again_the_end_has_the_whole_so_far() -> None:
+    held = Held([*says("Once")[:-1], GONE], [*says(" upon")[:-1], asyncio.Event()])
+    held.turn()
+    asyncio.run(stopped(held.session, held.provider, held.session.go_on(held.show)))
+    assert held.session.ended
+    assert (held.session.ended.text, held.session.ended.stop) == ("Once upon", "interrupted")
+    assert [(message.text, message.stop) for message in held.session.thread.messages[1:]] == [("Once upon", "interrupted")]
+    assert exit_code(held.session) == Exit.INTERRUPTED
+
+
+def test_the_time_runs_out_while_it_is_gone_on_with() -> None:
+    held = Held([*says("Once")[:-1], GONE], [*says(" upon")[:-1], asyncio.Event()], timeout=0.05)
+    held.turn()
+    ended = asyncio.run(held.session.go_on(held.show))
+    assert (ended.text, ended.stop) == ("Once upon", "timed_out")
+    assert [(message.text, message.stop) for message in held.session.thread.messages[1:]] == [("Once upon", "timed_out")]
+
+
+@pytest.mark.parametrize("stops", [[GONE], [asyncio.Event()]])
+def test_if_nothing_more_comes_the_answer_is_as_it_was(stops: Any) -> None:
+    held = Held([*says("Once")[:-1], asyncio.Event()], stops)
+    asyncio.run(stopped(held.session, held.provider, held.session.turn("hi", held.show)))
+    before = list(held.session.thread.messages)
+    if stops == [GONE]:
+        asyncio.run(held.session.go_on(held.show))
+    else:
+        held.session.timeout = 0.05
+        asyncio.run(held.session.go_on(held.show))
+    assert all(one is other for one, other in zip(held.session.thread.messages, before, strict=True))
+    assert held.session.partial is before[-1]
+    assert held.session.ended
+    assert held.session.ended.text == "Once"
+
+
+def test_a_question_without_an_answer_is_unfinished_too() -> None:
+    held = Held([GONE], says("Once"))
+    held.turn()
+    assert (held.session.partial, held.session.unfinished) == (None, True)
+    asyncio.run(held.session.go_on(held.show))
+    assert [message.text for message in held.session.thread.messages] == ["hi", "Once"]
+
+
+@pytest.mark.parametrize("messages", [[], ["hi", "whole"]])
+def test_there_may_be_nothing_to_go_on_from_or_to_drop(messages: list[str]) -> None:
+    held = Held(says("whole"))
+    if messages:
+        held.turn()
+    held.log.clear()
+    for act in (lambda: asyncio.run(held.session.go_on(held.show)), held.session.drop):
+        with pytest.raises(UserError) as caught:
+            act()
+        assert (caught.value.exit_code, bool(caught.value.hint)) == (Exit.USAGE, True)
+    assert [message.text for message in held.session.thread.messages] == messages
+    assert held.log == []
+
+
+@pytest.mark.parametrize("answer", [[GONE], [*says("Once")[:-1], GONE], [*calls(("missing", "{}"))[:-1], GONE]])
+def test_dropping_takes_back_the_question_too_and_saves(answer: Any) -> None:
+    held = Held(says("whole"), answer)
+    held.turn("one")
+    held.turn("two")
+    question = held.session.drop()
+    assert question
+    assert question.text == "two"
+    assert [message.text for message in held.session.thread.messages] == ["one", "whole"]
+    assert held.log[-1] == "commit"
+
+
+def test_dropping_an_answer_to_nothing() -> None:
+    held = Held(says("x"))
+    held.session.thread = Thread.of(
+        Message(role="assistant", parts=(), stop="done"), Message(role="assistant", stop="failed", parts=())
+    )
+    assert held.session.drop() is None
+    assert len(held.session.thread.messages) == 1
+
+
+# Said meanwhile
+
+
+def test_what_is_said_meanwhile_gets_into_the_turn() -> None:
+    held = Held(calls(("risky", "{}")), says("ok"), says("well"), tools=(risky,))
+
+    async def approve(call: ToolCall, tool: Tool) -> bool:
+        held.session.say_meanwhile("quickly")
+        held.session.say_meanwhile(user("please"))
+        return True
+
+    held.turn(approve=approve)
+    assert [message.text for message in held.session.thread.messages] == ["hi", "", "", "quickly", "please", "ok"]
+    assert held.session.unsaid() == []
+    assert held.log.count("record MessageAdded") == 6
+
+
+def test_what_the_turn_did_not_come_to_is_given_back_once() -> None:
+    held = Held([*says("half")[:-1], asyncio.Event()])
+
+    async def main() -> None:
+        task = asyncio.create_task(held.session.turn("hi", held.show))
+        await held.provider.arrived.wait()
+        held.session.say_meanwhile("more")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert [message.text for message in held.session.unsaid()] == ["more"]
+    assert held.session.unsaid() == []
+    assert [message.text for message in held.session.thread.messages] == ["hi", "half"]
+
+
+# Time
+
+
+def test_a_turn_can_be_given_more_time_while_it_runs() -> None:
+    going = asyncio.Event()
+    held = Held([*says("a")[:-1], going, *says("b")], timeout=0.2)
+
+    async def main() -> None:
+        session = held.session
+        session.extend(1)
+        assert session.left is None
+        task = asyncio.create_task(session.turn("hi", held.show))
+        await held.provider.arrived.wait()
+        assert 0 < (session.left or 0) <= 0.2
+        session.extend(30)
+        assert 29 < (session.left or 0) <= 30.2
+        await asyncio.sleep(0.3)
+        going.set()
+        await task
+        assert session.left is None
+
+    asyncio.run(main())
+    assert held.session.ended
+    assert held.session.ended.stop == "done"
+
+
+def test_a_turn_can_be_given_more_time_while_a_person_is_asked() -> None:
+    async def slowly(call: ToolCall, tool: Tool) -> bool:
+        await asyncio.sleep(0.2)
+        left.append(held.session.left)
+        held.session.extend(30)
+        left.append(held.session.left)
+        return True
+
+    left: list[float | None] = []
+    held = Held(calls(("risky", "{}")), [asyncio.Event()], tools=(risky,), timeout=0.1)
+
+    async def main() -> None:
+        task = asyncio.create_task(held.session.turn("hi", held.show, slowly))
+        await held.provider.arrived.wait()
+        left.append(held.session.left)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert left[:2] == [None, None]
+    assert left[2]
+    assert 29 < left[2] <= 30.1
+
+
+def test_the_time_that_a_turn_took_is_said_with_what_was_added() -> None:
+    held = Held([asyncio.Event()], timeout=0.05)
+
+    async def main() -> TurnEnded:
+        task = asyncio.create_task(held.session.turn("hi", held.show))
+        await held.provider.arrived.wait()
+        held.session.extend(0.05)
+        return await task
+
+    ended = asyncio.run(main())
+    assert ended.error
+    assert "0.1 s" in ended.error.message

@@ -65,6 +65,31 @@ def test_a_command_does_not_load_what_it_does_not_need(arguments: list[str], unw
     assert sorted(run(*arguments)[1] & unwanted) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        ([""], {"msgspec", "tomllib", "agentcli.core", "agentcli.config", "agentcli.ui", "agentcli.cli.ask"}),
+        (["ask", "--"], {"msgspec", "tomllib", "agentcli.core", "agentcli.config", "agentcli.ui"}),
+        (["-m", ""], {"agentcli.store", "agentcli.ui", "agentcli.core.agent"}),
+        (["-t", ""], {"agentcli.ui.render", "agentcli.core.agent", "agentcli.store.threads"}),
+        (["keys", "set", ""], {"keyring", "agentcli.store"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_tab_in_a_shell_loads_even_less(words: list[str], unwanted: set[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "agentcli", *words],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "_AGENTCLI_COMPLETE": "fish"},
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "agentcli.cli.complete.place" in loaded
+    assert sorted(loaded & (_HEAVY | _NETWORK | {"agentcli.assemble", "agentcli.session"} | unwanted)) == []
+
+
 @pytest.mark.parametrize("arguments", [["usage"], ["usage", "--json"], ["threads", "list", "--json"]], ids=" ".join)
 def test_prices_are_worked_out_once_and_not_by_every_command(arguments: list[str]) -> None:
     answer = Message(role="assistant", model="openai/gpt-5.4", usage=Usage(1_000_000, 0), parts=(Text("Hello."),))

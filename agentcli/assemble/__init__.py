@@ -22,7 +22,7 @@ from agentcli.errors import Exit, UserError
 from agentcli.providers import PROVIDERS, Clocks, Endpoint
 
 if TYPE_CHECKING:
-    from agentcli.core.agent import Agent, Approve
+    from agentcli.core.agent import Agent
     from agentcli.core.message import ToolCall
     from agentcli.core.provider import Model
     from agentcli.core.tool import Tool
@@ -31,18 +31,23 @@ if TYPE_CHECKING:
     from agentcli.ui.chat import Chat
     from agentcli.ui.cost import Pricing
     from agentcli.ui.schema import Schema
+    from agentcli.ui.screen import Screen
 
 __all__ = [
     "Choice", "NoModelError", "agent", "chat", "choose", "config", "configured", "configured_agent", "endpoint", "endpoints",
-    "full_name", "note", "place", "pricing", "provider", "session", "store", "thread",
+    "full_name", "note", "place", "pricing", "provider", "screen", "session", "store", "takes", "thread",
 ]  # fmt: skip
 
 _DEMO, _DEMO_TOOLS = "scripted/demo", ("clock",)  # the demonstration shows a tool at work
 
 
 def config(file: Path | None = None, changes: Mapping[str, Any] = {}) -> configuration.Loaded:
-    """The configuration, with what the flags change."""
-    return configuration.load(file, changes)
+    """The configuration, with what the flags change. Its colours are those of the program from here on."""
+    from agentcli.ui import theme
+
+    loaded = configuration.load(file, changes)
+    theme.use(loaded.config.theme)
+    return loaded
 
 
 def store() -> Store:
@@ -115,20 +120,40 @@ def session(loaded: configuration.Loaded, thread: Thread, model: str, *, keep: b
     return made
 
 
-def chat(loaded: configuration.Loaded, thread: Thread, model: str, approve: Callable[[], Approve], *, verbose: bool = False) -> Chat:
+def screen(loaded: configuration.Loaded, *, verbose: bool = False) -> Screen:
+    """The terminal of a chat. Called within the loop."""
+    from agentcli.ui.ability import only_appends
+    from agentcli.ui.binding import bindings
+
+    keys = bindings(loaded)
+    history = configuration.places().history if loaded.config.save else None
+    if only_appends(plain=loaded.config.plain):
+        from agentcli.ui.line import Line
+
+        return Line(history=history)
+    from agentcli.ui.live import Live
+
+    conf = loaded.config
+    return Live(history=history, keys=keys, vi=conf.editing == "vi", verbose=verbose, theme=conf.theme)
+
+
+def chat(loaded: configuration.Loaded, thread: Thread, model: str, screen: Screen, *, yes: bool = False) -> Chat:
     """A conversation at the terminal."""
+    from agentcli.ui import approve
+    from agentcli.ui.binding import bindings, keys_help, plain_help
     from agentcli.ui.chat import Chat
-    from agentcli.ui.form import at_terminal
 
     return Chat(
         session(loaded, thread, model, keep=True),
+        screen,
         store=store,
-        form=lambda model: at_terminal(loaded.config.plain, model, "verbose" if verbose else "normal"),
+        keys=lambda: plain_help() if screen.plain else keys_help(bindings(loaded)),
         agent=lambda model: configured_agent(loaded, model, keep=True),
         on=lambda agent, thread: _session(loaded, agent, thread),
-        approve=approve,
+        approve=approve.always if yes else lambda: approve.Asking(screen),
         models=lambda: _names(loaded),
         note=lambda agent: note(loaded, agent),
+        takes=lambda model: takes(loaded, model),
         pricing=lambda: pricing(loaded),
     )
 
@@ -218,6 +243,14 @@ def _window(model: str, loaded: configuration.Loaded) -> int | None:
         return context_of(model, said.context if said else 0, configuration.places().cache, where)
     except UserError:  # told when it is asked
         return None
+
+
+def takes(loaded: configuration.Loaded, model: str) -> Callable[[str], bool]:
+    """Which attachments can be sent to the server of a model, by their media types."""
+    from agentcli.providers.attached import takes as taken
+
+    kind = place(full_name(model, loaded).partition("/")[0], loaded).kind
+    return lambda media_type: taken(kind, media_type)
 
 
 def _names(loaded: configuration.Loaded) -> list[str]:

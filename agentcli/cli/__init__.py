@@ -85,7 +85,7 @@ def _load(name: str) -> Any:
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
-app = typer.Typer(cls=_Commands, rich_markup_mode=None, context_settings=_HELP, no_args_is_help=True)
+app = typer.Typer(cls=_Commands, rich_markup_mode=None, add_completion=False, context_settings=_HELP, no_args_is_help=True)
 
 
 def _show_version(wanted: bool) -> None:
@@ -97,6 +97,22 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _install_completion(wanted: bool) -> None:
+    if wanted:
+        from agentcli.cli.complete.install import install
+
+        install(sys.argv[2:])
+        raise typer.Exit
+
+
+def _show_completion(wanted: bool) -> None:
+    if wanted:
+        from agentcli.cli.complete.install import show
+
+        show(sys.argv[2:])
+        raise typer.Exit
+
+
 @app.callback(
     help="A conversational agent for the terminal. Without a command: chat.",
     epilog="`agentcli COMMAND --help` says what a command can do.",
@@ -104,6 +120,19 @@ def _show_version(wanted: bool) -> None:
 def _root(
     version: Annotated[
         bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    install_completion: Annotated[
+        bool,
+        typer.Option(
+            "--install-completion",
+            callback=_install_completion,
+            is_eager=True,
+            help="Let Tab complete agentcli in this shell, or in the one named behind it: bash, zsh, fish or powershell.",
+        ),
+    ] = False,
+    show_completion: Annotated[
+        bool,
+        typer.Option("--show-completion", callback=_show_completion, is_eager=True, help="Print the script that does so, and exit."),
     ] = False,
 ) -> None:
     pass

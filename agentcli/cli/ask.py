@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ask"]
 
+_SILENT = "note: nothing came on stdin for {:g} s; going on without it (`< /dev/null` says so at once)"
+
 
 def ask(
     prompt: Annotated[list[str] | None, typer.Argument(metavar="[PROMPT]...", help="What to ask; - reads it from stdin.")] = None,
@@ -23,7 +25,14 @@ def ask(
     system: option.System = None,
     file: option.Files = None,
     thread: option.ThreadId = None,
-    continue_: option.Continue = False,
+    continue_: Annotated[
+        bool,
+        typer.Option(
+            "--continue",
+            "-c",
+            help="Go on in the latest thread; without a prompt, with an answer that was cut off there, or in --thread.",
+        ),
+    ] = False,
     fork: option.Fork = False,
     no_save: option.NoSave = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
@@ -49,7 +58,8 @@ def ask(
     """Ask one question and print the answer.
 
     The prompt is the arguments, or stdin if there are none; with both, what is piped in is added to the prompt. The answer goes to
-    stdout and nothing else does. The thread is saved, so that `agentcli resume` can go on with it.
+    stdout and nothing else does. The thread is saved, so that `agentcli resume` can go on with it. `--continue` without a prompt goes
+    on with an answer that was cut off: the rest of it is printed, and the thread has the whole.
     """
     from agentcli.ui.form import DOCUMENTS, REDRAWN, form_for, put_failure
     from agentcli.ui.stdout import reserved, take_apart
@@ -58,7 +68,8 @@ def ask(
     try:
         if plain:
             no_colours()
-        option.one_thread(thread, latest=continue_, fork=fork)
+        goes_on = continue_ and not prompt and not file
+        option.one_thread(thread, latest=continue_, fork=fork, goes_on=goes_on)
         if json and jsonl:
             raise UserError("--json and --jsonl are two forms of one answer", hint="Give one of them.", exit_code=Exit.USAGE)
         changes = option.overrides(
@@ -78,12 +89,19 @@ def ask(
         from agentcli.ui import approve, attach
         from agentcli.ui.ask import ask as answer
 
-        said, piped = _prompt(prompt or [], file or [], quiet)
-        message = attach.message(said, file or [], piped)
+        said, piped = _piped(quiet) if goes_on else _prompt(prompt or [], file or [], quiet)
+        goes_on = goes_on and not said
+        option.one_thread(thread, latest=continue_, fork=fork, goes_on=goes_on)
         loaded = assemble.config(config, changes)
         if loaded.config.plain:
             no_colours()
         on = assemble.thread(thread, latest=continue_, fork=fork)
+        if goes_on and not on.unfinished:
+            raise UserError(
+                "there is nothing to go on from: the last answer is whole",
+                hint="With a prompt, `--continue` asks the next question in the thread.",
+                exit_code=Exit.USAGE,
+            )
         fitting = _schema(schema)
         talk: Talk = "quiet" if quiet else "verbose" if verbose else "normal"
         form = form_for(json=json, jsonl=jsonl, plain=loaded.config.plain)
@@ -93,7 +111,11 @@ def ask(
         answers = 1 if form in REDRAWN else take_apart()
 
         async def main() -> int:
+            shown = None if quiet or goes_on else lambda text: say(f"attached: {text}", dim=True)
+            message = None if goes_on else await attach.with_files(said, file or [], piped, tell=shown)
             chosen = await assemble.choose(loaded, on)
+            if message:
+                attach.check(message.parts, chosen.name, assemble.takes(loaded, chosen.name))
             with reserved():  # a tool's module may print while it is imported
                 session = assemble.session(loaded, on, chosen.name, keep=False, schema=fitting)
             if session.agent.tools and not quiet and (note := assemble.note(loaded, session.agent)):
@@ -123,6 +145,17 @@ def _schema(text: str | None) -> Schema | None:
     return Schema.of(text)
 
 
+def _piped(quiet: bool) -> tuple[str, str]:
+    """What is piped in, as the prompt: for a command that can do without one."""
+    from agentcli.ui import stdin
+    from agentcli.ui.talk import say
+
+    said, gave_up = stdin.read_if_any()
+    if gave_up and not quiet:
+        say(_SILENT.format(stdin.PATIENCE))
+    return said if said.strip() else "", ""
+
+
 def _prompt(words: list[str], files: list[str], quiet: bool) -> tuple[str, str]:
     """The prompt, and what is piped in along with it."""
     from agentcli.ui import stdin
@@ -136,7 +169,7 @@ def _prompt(words: list[str], files: list[str], quiet: bool) -> tuple[str, str]:
     elif said:
         piped, gave_up = stdin.read_if_any()
         if gave_up and not quiet:
-            say(f"note: nothing came on stdin for {stdin.PATIENCE:g} s; going on without it (`< /dev/null` says so at once)")
+            say(_SILENT.format(stdin.PATIENCE))
     elif sys.stdin is not None and not sys.stdin.isatty():
         said = stdin.read_all()
     if said.strip() or files:

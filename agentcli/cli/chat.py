@@ -71,62 +71,75 @@ def resume(
     config: option.ConfigFile = None,
 ) -> None:
     """Chat in a saved thread. Without an id, pick one from a list."""
-    if thread is None:
-        from agentcli.ui.pick import pick
-
-        _need_terminal("Name the thread: `agentcli resume ID`. `agentcli threads list` has the ids.")
-        from agentcli import assemble
-
-        thread = pick(assemble.store())
-    chat(
-        thread,
-        fork=fork,
+    changes = option.overrides(
         model=model,
         system=system,
         timeout=timeout,
         idle_timeout=idle_timeout,
-        tool=tool,
-        no_tools=no_tools,
-        yes=yes,
         max_steps=max_steps,
-        setting=setting,
+        tools=tool,
+        no_tools=no_tools,
+        settings=setting,
         plain=plain,
-        verbose=verbose,
-        config=config,
     )
+    picks = False
+    if thread is None:
+        _need_terminal("Name the thread: `agentcli resume ID`. `agentcli threads list` has the ids.")
+        from agentcli import assemble
+        from agentcli.ui import pick
+
+        picks = pick.draws(plain=assemble.config(config, changes).config.plain)
+        thread = None if picks else pick.pick(assemble.store())
+    _chat(config, changes, thread=thread, latest=False, fork=fork, yes=yes, verbose=verbose, picks=picks)
 
 
 def _chat(
-    config: Path | None, changes: dict[str, Any], *, thread: str | None, latest: bool, fork: bool, yes: bool, verbose: bool
+    config: Path | None,
+    changes: dict[str, Any],
+    *,
+    thread: str | None,
+    latest: bool,
+    fork: bool,
+    yes: bool,
+    verbose: bool,
+    picks: bool = False,
 ) -> None:
+    """`picks`: which thread, the person says once the terminal is ours."""
     _need_terminal('To ask one question from a script: agentcli ask "…"')
     from agentcli.ui import terminal
 
-    option.one_thread(thread, latest=latest, fork=fork)
+    if not picks:
+        option.one_thread(thread, latest=latest, fork=fork)
     terminal.hush()
     try:
         from agentcli import assemble
         from agentcli.cli import start
-        from agentcli.config import places
-        from agentcli.ui import approve, talk
+        from agentcli.ui import talk
         from agentcli.ui.repl import converse
 
         loaded = assemble.config(config, changes)
         if loaded.config.plain:
             talk.no_colours()
-        on = assemble.thread(thread, latest=latest, fork=fork)
-        asking = approve.always if yes else approve.at_the_terminal
-        history = places().history if loaded.config.save else None
 
         async def main() -> int:
+            name = thread
+            if picks:
+                from agentcli.ui.pick import picked
+
+                found = await picked(assemble.store())
+                if isinstance(found, int):
+                    return found
+                name = found
+            on = assemble.thread(name, latest=latest, fork=fork)
             try:
                 model, why = await assemble.choose(loaded, on)
             except assemble.NoModelError as error:
                 if code := await _embed(error):
                     return code
                 model, why = await assemble.choose(loaded, on)
-            chat = assemble.chat(loaded, on, model, asking, verbose=verbose)
-            return await converse(chat, banner=f"agentcli · {model} ({why}) · /help", history=history)
+            screen = assemble.screen(loaded, verbose=verbose)
+            chat = assemble.chat(loaded, on, model, screen, yes=yes)
+            return await converse(chat, screen, banner=f"agentcli · {model} ({why}) · /help", wish=loaded.config)
 
         start(main)
     finally:

@@ -32,19 +32,11 @@ __all__ = [
 ]
 
 
-def _models(incomplete: str) -> list[str]:
-    from agentcli.cli.complete import model
-
-    return model(incomplete)
-
-
-Model = Annotated[
-    str | None,
-    typer.Option("--model", "-m", metavar="NAME", help="The model, as provider/model, or an alias.", autocompletion=_models),
-]
+Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="The model, as provider/model, or an alias.")]
 System = Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="Instructions for the model.")]
 Files = Annotated[
-    list[str] | None, typer.Option("--file", "-f", metavar="PATH", help="Attach a text, an image or a PDF; - is stdin. Repeatable.")
+    list[str] | None,
+    typer.Option("--file", "-f", metavar="PATH|URL", help="Attach a text, an image, a PDF or a page; - is stdin. Repeatable."),
 ]
 ThreadId = Annotated[
     str | None, typer.Option("--thread", "-t", metavar="ID", help="Go on in this thread; a beginning of its id will do.")
@@ -114,9 +106,9 @@ def _setting(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def one_thread(thread: str | None, *, latest: bool, fork: bool) -> None:
-    """A turn goes on in one thread, and only a saved one can be copied."""
-    if thread is not None and latest:
+def one_thread(thread: str | None, *, latest: bool, fork: bool, goes_on: bool = False) -> None:
+    """A turn goes on in one thread, and only a saved one can be copied. `goes_on`: with an answer, so that both options fit."""
+    if thread is not None and latest and not goes_on:
         raise UserError("--thread and --continue name two threads", hint="Give one of them.", exit_code=Exit.USAGE)
     if fork and thread is None and not latest:
         hint = "--fork goes with --thread ID or --continue."

@@ -63,6 +63,7 @@ _EXAMPLES = {
     "fallback": '["anthropic/claude-sonnet-5"]',
     "aliases": '{ fast = "groq/openai/gpt-oss-120b" }',
     "system": '"Answer briefly."',
+    "keys": '{ send = "c-j", new-line = ["enter", "alt-enter"] }',
     "tools": '["clock"]',
     "kind": '"openai-chat"',
     "base-url": '"http://127.0.0.1:8000/v1"',

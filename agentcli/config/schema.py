@@ -4,7 +4,7 @@ Each field says its type, its default, the words for the reference and, as its t
 are evaluated here as they stand (no `from __future__`): msgspec would evaluate the strings again, at twice the cost of the module.
 """
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -16,6 +16,8 @@ Words: TypeAlias = Annotated[str, Meta(pattern=r"\A[^\x00\ud800-\udfff]*\Z", tit
 Scalar: TypeAlias = str | bool | int | Annotated[float, Meta(ge=-1e308, le=1e308)]
 Setting: TypeAlias = Annotated[Scalar | list[str], Meta(title="text, a number, true or false, or a list of texts")]
 Wait: TypeAlias = Annotated[float, Meta(gt=0, le=31_536_000, title="a number of seconds above 0")]
+# Texts without a pattern: in a union with a list, msgspec 0.22 corrupts its memory over one. What is no key, `ui/binding.py` refuses.
+Keys: TypeAlias = Annotated[str | tuple[str, ...], Meta(title="a key such as `c-s`, or a list of keys")]
 Limit: TypeAlias = Annotated[float, Meta(ge=0, le=31_536_000, title="a number of seconds, 0 or more")]
 
 
@@ -87,6 +89,19 @@ class Config(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_f
     tools: Annotated[tuple[Line, ...], _is("The tools a model may use: names, or `path.py:function`, relative to this file.")] = ()
     save: Annotated[bool, _is("Keep the threads of `ask`.")] = True
     plain: Annotated[bool, _is("No colour, no redraw.")] = False
+    theme: Annotated[
+        Literal["auto", "dark", "light", "neutral", "none"],
+        Meta(title="`auto`, `dark`, `light`, `neutral` or `none`"),
+        _is("The colours. `auto`: those for the background of the terminal, as far as that is known."),
+    ] = "auto"
+    editing: Annotated[Literal["emacs", "vi"], Meta(title="`emacs` or `vi`"), _is("Whose keys edit the line at the prompt.")] = "emacs"
+    keys: Annotated[dict[Name, Keys], _is("Other keys for what can be done at the prompt, by action.")] = {}
+    notify: Annotated[
+        Literal["none", "bell", "desktop"],
+        Meta(title="`none`, `bell` or `desktop`"),
+        _is("How to say that a long turn has ended, or asks something."),
+    ] = "none"
+    notify_after: Annotated[Limit, _is("How long a turn must have taken for that.")] = 20
     aliases: Annotated[dict[Name, Line], _is("Short names for models, e.g. `fast` for `openai/gpt-5.4-mini`.")] = {}
     settings: Annotated[dict[Name, Setting], _is("Settings of the model: `temperature`, `max-tokens`, `effort` and others.")] = {}
     providers: Annotated[dict[Name, ProviderConfig], _is("Servers of your own, by name.")] = {}
@@ -109,5 +124,5 @@ FLAGS = {
 VARIABLES = {
     key: f"AGENTCLI_{key.upper().replace('-', '_')}"
     for key in Config.__struct_encode_fields__
-    if key not in ("tools", "settings", "providers", "aliases", "fallback")
+    if key not in ("tools", "settings", "providers", "aliases", "fallback", "keys")
 }

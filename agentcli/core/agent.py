@@ -13,6 +13,10 @@ captured, the call is a stateless question; captured and passed again, it is a c
 3. It never yields inside a timeout or a task group: those would cancel what the consumer awaits (PEP 789). Clocks and task groups
    belong to the consumer.
 
+What is said while a turn runs (`Options.meanwhile`) is heard between its steps: once the tools of an answer have run, and at the end
+of an answer, which is then followed by another. It is taken one message at a time, and is in the thread when the next one is asked
+for: what a turn does not come to stays where it is.
+
 Cancelling a turn is cancelling the task that iterates it, or leaving the loop inside `contextlib.aclosing`.
 """
 
@@ -57,6 +61,11 @@ class Options(Struct, frozen=True, kw_only=True):
     spill: Spill | None = None
     schema: dict[str, Any] | None = None  # ask for JSON that fits; checking the answer is the caller's part
     fallback: tuple[Model, ...] | None = None  # in place of the agent's own
+    meanwhile: Callable[[], Message | None] | None = None  # the next thing that was said while the turn runs
+
+
+def _nothing() -> None:
+    """Nobody says anything meanwhile."""
 
 
 class Invokable(Protocol):
@@ -67,7 +76,8 @@ class Invokable(Protocol):
     def stream(
         self, message: str | Message | None, thread: Thread | None = None, options: Options = Options()
     ) -> AsyncGenerator[Event, None]:
-        """Every event of the turn. `message=None` asks again for an answer to what the thread ends with."""
+        """Every event of the turn. `message=None` asks for an answer to what the thread ends with; an answer that was cut off is gone
+        on with, from its exact text, and the two become one message."""
         ...
 
     async def invoke(
@@ -142,10 +152,11 @@ class Agent(Invokable):
             turn = self._turn(thread, options)
             try:
                 thread.settle()
-                if message is not None:
-                    said = user(message) if isinstance(message, str) else message
-                    thread.append(said)
-                    yield turn.seen(MessageAdded(message=said))
+                if message is None:
+                    turn.wait()
+                else:
+                    yield turn.hear(user(message) if isinstance(message, str) else message)
+                hears = options.meanwhile or _nothing
                 stop: Stop = "tools"
                 for left in reversed(range(options.max_steps or self.max_steps)):
                     async with aclosing(turn.answer()) as events:
@@ -154,15 +165,20 @@ class Agent(Invokable):
                     answer = thread.messages[-1]
                     if not answer.calls:
                         stop = "done" if answer.stop in (None, "tools") else answer.stop
-                        break
-                    if answer.stop == "length" or not left:  # the calls may be cut, or nobody would read their results
+                        if stop == "length" or not left or (said := hears()) is None:
+                            break
+                        yield turn.hear(said)
+                    elif answer.stop == "length" or not left:  # the calls may be cut, or nobody would read their results
                         stop = "length" if answer.stop == "length" else "tools"
                         for added in thread.settle():
                             yield turn.seen(MessageAdded(message=added))
                         break
-                    async with aclosing(turn.run(answer.calls)) as events:
-                        async for event in events:
-                            yield event
+                    else:
+                        async with aclosing(turn.run(answer.calls)) as events:
+                            async for event in events:
+                                yield event
+                    while (said := hears()) is not None:
+                        yield turn.hear(said)
                 yield turn.tally.ended(stop)
             except Exception:
                 turn.keep("failed")

@@ -25,8 +25,8 @@ FORMAT = 1
 Place: TypeAlias = tuple[str | int, ...]
 
 # Keys that this version does not know, by where they were: () is the document, then ("parent",), ("compactions", <through>, <nth>),
-# ("messages", <id>, <nth with it>), and below that (…, "usage") and (…, "parts", <number>). By id, because a message may get others
-# before it; counted, because nothing keeps two messages of a foreign document from having one id.
+# ("messages", <id>, <nth with it>), and below that (…, "usage"), (…, "earlier") and (…, "parts", <number>). By id, because a message
+# may get others before it; counted, because nothing keeps two messages of a foreign document from having one id.
 Unknown: TypeAlias = dict[Place, dict[str, Any]]
 
 _Document = TypeVar("_Document", bound=Struct)
@@ -127,8 +127,9 @@ def _places(document: dict[str, Any], keys: frozenset[str]) -> Iterator[tuple[Pl
             message["id"] = new_id()
     for place, message in _named("messages", "id", document):
         yield place, message, _MESSAGE_KEYS
-        if isinstance(usage := message.get("usage"), dict):
-            yield (*place, "usage"), usage, _USAGE_KEYS
+        for key in ("usage", "earlier"):
+            if isinstance(usage := message.get(key), dict):
+                yield (*place, key), usage, _USAGE_KEYS
         for number, part in enumerate(_objects(message.get("parts"))):
             kind = part.get("type")
             if isinstance(kind, str) and (known := _PART_KEYS.get(kind)):

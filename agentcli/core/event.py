@@ -91,7 +91,7 @@ class MessageAdded(_Event, frozen=True, kw_only=True):
 
 
 class Waiting(_Event, frozen=True):
-    """What is being waited for now: `connecting`, `answering` or `compacting`."""
+    """What is being waited for now, said before the wait begins. A step that is not needed is not said."""
 
     what: str = ""
 

@@ -138,9 +138,15 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     def __add__(self, other: Usage) -> Usage:
         return Usage(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(*(getattr(self, name) - getattr(other, name) for name in self.__struct_fields__))
+
 
 class Message(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One thing said by one speaker. The order of the fields is the order of the keys in the thread document."""
+    """One thing said by one speaker. The order of the fields is the order of the keys in the thread document.
+
+    An answer that was cut off and gone on with took several requests: `usage` is all of them, `earlier` all but the last.
+    """
 
     id: str = field(default_factory=new_id)
     at: datetime = field(default_factory=now)
@@ -149,6 +155,7 @@ class Message(Struct, frozen=True, omit_defaults=True, kw_only=True):
     model: str | None = None
     stop: Stop | None = None
     usage: Usage | None = None
+    earlier: Usage | None = None
     parts: tuple[Part, ...]
 
     @property
@@ -166,6 +173,13 @@ class Message(Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def results(self) -> tuple[ToolResult, ...]:
         return tuple(part for part in self.parts if isinstance(part, ToolResult))
+
+    @property
+    def latest(self) -> Usage | None:
+        """What the last request for it took."""
+        if not (self.usage and self.earlier):
+            return self.usage
+        return self.usage - self.earlier if self.usage != self.earlier else None
 
     @property
     def silent(self) -> bool:

@@ -38,10 +38,10 @@ def size(thread: Thread, beside: int = 0) -> int:
     messages = thread.messages
     for at in range(len(messages) - 1, -1, -1):
         answer = messages[at]
-        if answer.usage and answer.usage.total:
+        if (took := answer.latest) and took.total > 0:
             if made is not None and _seconds(answer.at) <= made:
                 break  # it was asked with more than would be sent now
-            return answer.usage.total + weight(messages[at + 1 :])
+            return took.total + weight(messages[at + 1 :])
     return beside + weight(view(thread))
 
 

@@ -56,6 +56,7 @@ class Request(Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     schema: dict[str, Any] | None = None  # the JSON Schema that the answer must fit
     asked: tuple[Part, ...] = ()  # the question that waits for an answer, as it was said: `messages` may join it with others
+    begun: bool = False  # the last two messages are an answer that was cut off, and the words that ask to go on with it
 
 
 class TextChunk(Struct, frozen=True):
@@ -203,6 +204,11 @@ class Draft:
     def __bool__(self) -> bool:
         """True once there is anything worth keeping."""
         return any(isinstance(part, _Call) or any(part.pieces) or part.private for part in self._parts)
+
+    @property
+    def silent(self) -> bool:
+        """True as long as nothing is said and nothing called."""
+        return not any(isinstance(part, _Call) or (part.kind is Text and any(part.pieces)) for part in self._parts)
 
     def message(self, *, author: str | None, model: str | None, stop: Stop | None = None) -> Message:
         """What the draft holds, as a message that ended for the reason given, or for the wire's."""

@@ -24,7 +24,7 @@ from agentcli.core.document import FORMAT, Compaction, Origin, Unknown
 from agentcli.core.message import Blob, Message, Part, Reasoning, Stop, Text, ToolCall, ToolResult, new_id, now
 from agentcli.errors import UserError
 
-__all__ = ["Thread", "sendable", "title_of"]
+__all__ = ["Thread", "alike", "sendable", "title_of"]
 
 TITLE_LENGTH = 60
 
@@ -60,6 +60,12 @@ class Thread(Struct, kw_only=True, eq=False, dict=True):
         self.updated = now()
         if not self.title and message.role == "user":
             self.title = title_of(next((part.text for part in message.parts if isinstance(part, Text)), ""))
+
+    def put(self, message: Message) -> None:
+        """Append a message; one that goes on with the answer at the end, and has its id, takes the place of that."""
+        if self.messages and self.messages[-1].id == message.id:
+            self.messages.pop()
+        self.append(message)
 
     def settle(self, done: Mapping[str, ToolResult] = {}, begun: Collection[str] = ()) -> list[Message]:
         """Give every tool call that has no result one, and say which messages that added.
@@ -162,6 +168,18 @@ class Thread(Struct, kw_only=True, eq=False, dict=True):
             self.__dict__["answering"] = False
 
     @property
+    def partial(self) -> Message | None:
+        """The answer that the thread ends with, if it was cut off: a turn without a message goes on with it."""
+        last = self.messages[-1] if self.messages else None
+        return last if last and last.role == "assistant" and not last.whole and not last.calls else None
+
+    @property
+    def unfinished(self) -> bool:
+        """Does it end with something that waits for an answer, or with an answer that was cut off?"""
+        last = self.messages[-1] if self.messages else None
+        return last is not None and not (last.role == "assistant" and last.whole and not last.calls)
+
+    @property
     def last(self) -> Message | None:
         """The last answer."""
         return next((message for message in reversed(self.messages) if message.role == "assistant"), None)
@@ -205,7 +223,7 @@ def sendable(messages: Iterable[Message]) -> list[Message]:
         if not parts:
             continue
         if kept and kept[-1].role == message.role:
-            parts = _alike(kept.pop(), message.model) + parts
+            parts = alike(kept.pop(), message.model) + parts
         kept.append(message if parts == message.parts else msgspec.structs.replace(message, parts=parts))
     _add_results(kept, heard)
     return kept
@@ -253,7 +271,7 @@ def _sound_parts(message: Message) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _alike(message: Message, model: str | None) -> tuple[Part, ...]:
+def alike(message: Message, model: str | None) -> tuple[Part, ...]:
     """The parts of a message that becomes a part of one by this model.
 
     Thinking at its end led to nothing, and what only another model can read again is left out.

@@ -1,5 +1,8 @@
 """The state of one turn, and its steps: ask the model for an answer, run the tools that it calls (calls.py).
 
+An answer that was cut off, and that is gone on with (begun.py), stands in the thread as it was until there is more of it to put in its
+place.
+
 `Agent.stream` (agent.py) is the loop around them and says what is promised. Two things may come between a question to the model and
 its answer, both only while nothing of the answer has come:
 
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from agentcli.core.begun import GO_ON, counted, joined, seamless
 from agentcli.core.calls import Calls
 from agentcli.core.event import (
     Event,
@@ -31,7 +35,7 @@ from agentcli.core.event import (
     TextDelta,
     Waiting,
 )
-from agentcli.core.message import Message, Stop, ToolCall
+from agentcli.core.message import Message, Part, Stop, ToolCall, user
 from agentcli.core.provider import Draft, Model, ProviderError, ReasoningChunk, Request, TextChunk
 from agentcli.core.thread import Thread, sendable
 
@@ -73,6 +77,8 @@ class Turn:
         self.schema = schema
         self.tally = Tally(name, thread.id)
         self.draft = Draft()
+        self.begun: Message | None = None  # an answer that was cut off: the next one goes on with it
+        self.asked: tuple[Part, ...] = ()  # what was said since the last answer
         self.failed: list[ProviderError] = []  # why each model before this one was left
         self.compacted = False  # because the server said that it was too long
         self.cannot_compact = False
@@ -81,8 +87,21 @@ class Turn:
         """The event as this turn's: signed, and counted."""
         if not event.source:
             event = replace(event, source=self.name, thread=self.thread.id)
-        self.tally.add(event)
+        self.tally.add(counted(event))
         return event
+
+    def hear(self, message: Message) -> Event:
+        """Add what the user says to the thread."""
+        self.thread.append(message)
+        self.asked += message.parts
+        return self.seen(MessageAdded(message=message))
+
+    def wait(self) -> None:
+        """Nothing new is said: an answer is wanted to what is there, or the rest of one."""
+        messages = self.thread.messages
+        self.begun = self.thread.partial
+        if messages and (self.begun or messages[-1].role == "user"):
+            self.asked = next((message.parts for message in reversed(messages) if message.role == "user"), ())
 
     async def answer(self) -> AsyncGenerator[Event, None]:
         """Ask the model once and add its answer to the thread."""
@@ -94,18 +113,11 @@ class Turn:
                 async for event in events:
                     yield event
             model = self.model
-            request = Request(
-                model=model.name,
-                messages=self._messages(),
-                instructions=self.instructions,
-                tools=self.tools,
-                settings=self.settings,
-                schema=self.schema,
-                asked=thread.messages[-1].parts if thread.messages and thread.messages[-1].role == "user" else (),
-            )
+            request = self._request()
             draft = self.draft = Draft()
+            arriving = model.provider.stream(request)
             try:
-                async with aclosing(model.provider.stream(request)) as chunks:
+                async with aclosing(seamless(arriving, thread.messages[-1].text) if request.begun else arriving) as chunks:
                     async for chunk in chunks:
                         draft.add(chunk)
                         if type(chunk) is TextChunk:
@@ -129,22 +141,22 @@ class Turn:
                 if draft:
                     raise
                 failure = error
-        message = draft.message(author=source, model=model.full_name)
+        message = self._put(draft.message(author=source, model=model.full_name))
         draft = self.draft = Draft()
-        thread.append(message)
+        self.asked = ()
         yield self.seen(MessageAdded(message=message))
 
     async def _prepare(self, failure: ProviderError | None) -> AsyncGenerator[Event, None]:
         """Make ready to ask; again, after a request that failed before any content."""
         if failure:
-            async with aclosing(self._go_on(failure)) as events:
+            async with aclosing(self._recover(failure)) as events:
                 async for event in events:
                     yield event
         async with aclosing(self._make_room()) as events:
             async for event in events:
                 yield event
 
-    async def _go_on(self, failure: ProviderError) -> AsyncGenerator[Event, None]:
+    async def _recover(self, failure: ProviderError) -> AsyncGenerator[Event, None]:
         """Find a way on after a failure, or raise what is to be raised."""
         if failure.kind == "context_length" and self.compacted:
             failure = _with_hint(failure, _STILL_TOO_LONG)
@@ -216,6 +228,21 @@ class Turn:
             async for event in events:
                 yield self.seen(event)
 
+    def _request(self) -> Request:
+        """The next question to the model."""
+        messages = self._messages()
+        begun = self.begun is not None and bool(self.begun.text.strip())
+        return Request(
+            model=self.model.name,
+            messages=[*messages, user(GO_ON)] if begun else messages,
+            instructions=self.instructions,
+            tools=self.tools,
+            settings=self.settings,
+            schema=None if begun else self.schema,  # the rest of some JSON does not fit what the whole of it has to
+            asked=self.asked,
+            begun=begun,
+        )
+
     def _messages(self) -> list[Message]:
         """What is sent of the thread."""
         if self.thread.compactions is UNSET:
@@ -223,6 +250,14 @@ class Turn:
         from agentcli.core.compact import view
 
         return view(self.thread)
+
+    def _put(self, message: Message) -> Message:
+        """Add an answer to the thread, or put it in the place of the one that it goes on with; says what is there now."""
+        if self.begun:
+            message = joined(self.begun, message)
+            self.begun = None
+        self.thread.put(message)
+        return message
 
     # Tools
 
@@ -237,8 +272,8 @@ class Turn:
 
     def keep(self, stop: Stop) -> None:
         """Leave the thread sendable and nothing lost. It runs while unwinding, so it neither awaits nor yields."""
-        if self.draft:
-            self.thread.append(self.draft.message(author=self.name, model=self.model.full_name, stop=stop))
+        if self.draft and not (self.begun and self.draft.silent):  # thinking that led to nothing is no reason to touch what is there
+            self._put(self.draft.message(author=self.name, model=self.model.full_name, stop=stop))
         self.thread.settle(self.calls.done, self.calls.begun)
 
 

@@ -2,8 +2,9 @@
 
 `<id>.journal` exists only while a turn runs, or after the program died in one. Its first line is the `Header`: which revision of the
 document the turn stands on, how many of its messages are still part of the thread (`messages`; fewer than it has after /undo or
-/retry), and the messages that the thread has beyond those (`said`). A thread that was never saved has revision 0 and everything in
-its header, so it exists from its first word on. Then comes one event a line, as `--jsonl` would print it.
+/retry), the messages that the thread has beyond those (`said`), and whether the turn goes on with an answer that was cut off, the last
+of them (`goes_on`). A thread that was never saved has revision 0 and everything in its header, so it exists from its first word on.
+Then comes one event a line, as `--jsonl` would print it.
 
 What is promised, and how:
 
@@ -13,8 +14,8 @@ What is promised, and how:
   no more than that, and fsynced once a second, so that a power cut loses no more than that. `flush()` does both at once: call it when
   the model falls silent.
 - Reading it again (replay.py) is the same fold as the live path: messages appended, pieces of the unfinished answer joined by `Draft`
-  into a message marked `crashed`, then `Thread.settle()` with the results that are known. Only what the turn's own agent said counts;
-  what nested agents did is in the journal and not in the thread.
+  into a message marked `crashed` (behind the answer that they go on with, if they do), then `Thread.settle()` with the results that
+  are known. Only what the turn's own agent said counts; what nested agents did is in the journal and not in the thread.
 - A last line that is torn was never acted on, and is ignored. Reading stops at a line that is damaged.
 - A journal whose revision is not the document's is stale: the process died after replacing the document and before removing the
   journal. A journal that stands on no document's messages (`messages` 0) is only stale for a newer document.
@@ -96,10 +97,13 @@ class Writer:
         self._written = 0.0
         self._synced = 0.0
 
-    def begin(self, source: str = "agentcli", model: str | None = None, instead_of: Sequence[Message] = ()) -> None:
+    def begin(
+        self, source: str = "agentcli", model: str | None = None, instead_of: Sequence[Message] = (), *, goes_on: bool = False
+    ) -> None:
         """Start the journal of a turn. `source` is the agent's name, `model` what answers if it is not the thread's own.
 
         `instead_of` is the old answer that was taken out of the thread to make room for a new one: it stays on the disk until then.
+        `goes_on`: the pieces that come first belong to the answer that the thread ends with.
         """
         thread = self.thread
         base = thread.__dict__.get("stored", ())
@@ -118,6 +122,7 @@ class Writer:
             said=[self._stow(message) for message in messages[shared:]],
             instead=len(thread.messages) if instead_of else None,
             compactions=thread.compactions,
+            goes_on=goes_on,
         )
         line = encode(replace(header, said=[written(message) for message in header.said])) + b"\n"
         disk.replace(self._journal, line)  # a journal that holds an unsaved turn is replaced by one that holds it too

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from agentcli.core.begun import joined
 from agentcli.core.document import Compaction, Origin
 from agentcli.core.event import (
     Compacted,
@@ -51,6 +52,7 @@ class Header(Struct, kw_only=True):
     parent: Origin | None = None
     said: list[Message] = []  # beyond those of the document
     compactions: list[Compaction] | UnsetType = UNSET  # if the thread has any
+    goes_on: bool = False  # with an answer that was cut off: the last message
     instead: int | None = None  # how many messages stay if the turn has a new answer to the last thing said; all, if it has none
 
 
@@ -106,6 +108,7 @@ def apply(journal: Journal, document: Thread | None) -> Thread:
     thread = document or Thread(id=header.id, created=header.created, updated=header.created, parent=header.parent)
     updated = thread.updated
     _begin(thread, header, answered=any(_answers(event, header.source) for event in journal.events))
+    partial = thread.partial if header.goes_on else None
     draft = Draft()
     model = header.model
     stop: Stop = "crashed"
@@ -118,9 +121,9 @@ def apply(journal: Journal, document: Thread | None) -> Thread:
             case ReasoningDelta(text=text):
                 draft.add(ReasoningChunk(text))
             case MessageAdded(message=message):
-                thread.append(message)
+                thread.put(message)
                 if message.role == "assistant":
-                    draft, begun, done = Draft(), set(), {}
+                    partial, draft, begun, done = None, Draft(), set(), {}
             case ToolStarted(call_id=call):
                 begun.add(call)
             case ToolFinished(call_id=call, content=content, is_error=is_error):
@@ -131,9 +134,10 @@ def apply(journal: Journal, document: Thread | None) -> Thread:
                 thread.compact(compaction)
             case TurnEnded(stop=stop):
                 pass
-    if draft:
+    if draft and not (partial and draft.silent):
         answer = draft.message(author=header.source, model=model, stop=stop if stop in _CUT else "crashed")
-        thread.append(replace(answer, at=journal.at))
+        answer = replace(answer, at=journal.at)
+        thread.put(joined(partial, answer) if partial else answer)
     thread.settle(done, begun)
     thread.updated = max(updated, journal.at) if thread.messages else updated
     return thread

@@ -9,7 +9,9 @@ and tool results, line by line, upper and lower case alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +19,9 @@ from msgspec import Struct
 from agentcli.core.message import Message, Reasoning, Role, Text, ToolResult
 from agentcli.store.index import Row
 
-__all__ = ["Hit", "found", "suspect"]
+__all__ = ["Hit", "found", "suspect", "together"]
+
+_LOOKED_AT = 200  # lines among which the one with the most words is sought
 
 
 class Hit(Struct, frozen=True):
@@ -29,6 +33,7 @@ class Hit(Struct, frozen=True):
     line: str
 
 
+@lru_cache(64)  # ten thousand documents are asked about one word
 def suspect(text: str) -> Callable[[bytes], bool]:
     """A quick test on a document's bytes: False means that the text is certainly not in it."""
     written = msgspec.json.encode(text)[1:-1]
@@ -65,6 +70,18 @@ def found(text: str, row: Row, messages: list[Message]) -> Iterator[Hit]:
                 end = said.find("\n", match.start())
                 end = len(said) if end < 0 else end
                 yield Hit(row, number, message.role, said[start:end].rstrip("\r"))
+
+
+def together(words: Sequence[str], row: Row, messages: list[Message]) -> Hit | None:
+    """If every one of the words is said somewhere in the messages, a line that has as many of them as can be had."""
+    if any(next(found(word, row, messages), None) is None for word in words):
+        return None
+
+    def how_many(hit: Hit) -> int:
+        line = hit.line.casefold()
+        return sum(word.casefold() in line for word in words)
+
+    return max(islice(found(max(words, key=len), row, messages), _LOOKED_AT), key=how_many)
 
 
 def _said(message: Message) -> Iterator[str]:

@@ -16,7 +16,7 @@ Names come from people and may be anything: they are understood as an id, or ref
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from agentcli.store.folder import Folder
 from agentcli.store.index import Row
 from agentcli.store.journal import Writer
 from agentcli.store.lock import BusyError, Lock
-from agentcli.store.search import Hit, found, suspect
+from agentcli.store.search import Hit, found, suspect, together
 
 if TYPE_CHECKING:
     from agentcli.store.repair import Finding
@@ -102,21 +102,31 @@ class Store:
         """Each line of each message that contains the text, newest thread first."""
         if not text:
             return
-        suspected = suspect(text)
         in_flight = index.in_flight(self.threads)
         for row in self.rows():
-            if row.damaged is not None:
-                continue
-            try:
-                if row.id in in_flight:
-                    thread = self._folder.seen(row.id)
-                elif suspected(data := disk.read(Path(row.path))):
-                    thread = self._folder.decode(row.id, data)
-                else:
-                    continue
-            except (OSError, ValueError, UserError):  # removed or damaged since it was listed
-                continue
-            yield from found(text, row, thread.messages)
+            if row.damaged is None and (thread := self._that_may_say([text], row, in_flight)):
+                yield from found(text, row, thread.messages)
+
+    def find(self, wanted: Iterable[tuple[Row, Sequence[str]]]) -> Iterator[Hit | None]:
+        """For each thread, one after the other: a line of it, if every one of its words is said somewhere in it."""
+        in_flight = index.in_flight(self.threads)
+        for row, words in wanted:
+            thread = self._that_may_say(words, row, in_flight)
+            yield together(words, row, thread.messages) if thread else None
+
+    def _that_may_say(self, texts: Sequence[str], row: Row, in_flight: set[str]) -> Thread | None:
+        """The thread, unless one of the texts is certainly not in it, or it was removed or damaged since it was listed."""
+        try:
+            if row.id in in_flight:
+                return self._folder.seen(row.id)
+            data = disk.read(Path(row.path))
+            return self._folder.decode(row.id, data) if all(suspect(text)(data) for text in texts) else None
+        except (OSError, ValueError, UserError):
+            return None
+
+    def seen(self, name: str) -> Thread:
+        """A thread, with what its journal has, by its whole id. Nothing is written, and whoever holds it is not disturbed."""
+        return self._folder.seen(name)
 
     def open(self, prefix: str) -> Thread:
         """A thread as it was left, with what a dead process had not saved yet."""

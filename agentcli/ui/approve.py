@@ -1,7 +1,8 @@
 """The one question a turn asks: may this tool run?
 
-The whole call is shown, control characters visible, nothing left out. What was typed before the question is thrown away, Enter means
-no, and so does a terminal that goes away. Any words other than yes or no are a no that the model gets to read.
+The whole call is shown, control characters visible, nothing left out. What was typed before the question is no answer to it, Enter
+means no, and so does a terminal that goes away. Any words other than yes or no are a no that the model gets to read. How the question
+is asked is the screen's: in a chat by the prompt that is there, for `ask` by a line at the terminal.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from contextlib import suppress
 from agentcli.core.agent import Approve
 from agentcli.core.message import ToolCall
 from agentcli.core.tool import Tool
-from agentcli.ui.sanitise import visible
-from agentcli.ui.talk import colours
+from agentcli.ui.confirm import Asks, choose
+from agentcli.ui.talk import say
 from agentcli.ui.terminal import flush_typed, lines
 
-__all__ = ["always", "at_the_terminal"]
+__all__ = ["Asking", "always", "at_the_terminal"]
 
-_ASK = "Run it? [y]es, [a]lways in this thread, [N]o, or say why not: "
+_YES, _ALWAYS, _NO = "yes", "always in this thread", "no"
 
 
 def always() -> Approve:
@@ -33,34 +34,46 @@ def always() -> Approve:
 
 
 def at_the_terminal() -> Approve:
-    """An approver that asks the person at the terminal, and remembers which tools they allowed for the rest of the thread."""
-    allowed: set[str] = set()
+    """An approver that asks the person at the terminal."""
+    return Asking(_Terminal())
 
-    async def approve(call: ToolCall, tool: Tool) -> bool | str:
-        if tool.name in allowed:
+
+class Asking:
+    """An approver that asks, and remembers which tools were allowed for the rest of the thread."""
+
+    def __init__(self, screen: Asks) -> None:
+        self.allowed: set[str] = set()
+        self._screen = screen
+
+    async def __call__(self, call: ToolCall, tool: Tool) -> bool | str:
+        if tool.name in self.allowed:
             return True
-        bold, plain = ("\x1b[1m", "\x1b[0m") if colours() else ("", "")
-        sys.stdout.flush()
-        print(f"\n{bold}{visible(call.name)}{plain} wants to run with:\n{visible(call.arguments)}", file=sys.stderr)
+        say(f"\n{call.name} wants to run with:\n{call.arguments}\n", end="")  # exactly: no line of it is broken anew
+        answer = await choose(self._screen, "Run it?", (_YES, _ALWAYS, _NO), words="say why not")
+        if answer.lower() == "always":
+            answer = _ALWAYS
+        if answer == _ALWAYS:
+            self.allowed.add(tool.name)
+        return answer in (_YES, _ALWAYS) or (False if answer == _NO else answer)
+
+
+class _Terminal:
+    """The terminal, without a chat."""
+
+    plain = False
+
+    async def ask(self, question: str) -> str:
+        """A line in answer to the question, which nobody typed before it was asked."""
+        if sys.stdout:
+            sys.stdout.flush()
         with lines():
             flush_typed()
-            print(_ASK, end="", file=sys.stderr, flush=True)
+            print(f"{question} ", end="", file=sys.stderr, flush=True)
             try:
-                answer = (await _line()).strip()
+                return await _line()
             except asyncio.CancelledError:
                 print(file=sys.stderr)  # what comes next does not stand behind the question
                 raise
-        match answer.lower():
-            case "y" | "yes":
-                return True
-            case "a" | "always":
-                allowed.add(tool.name)
-                return True
-            case "" | "n" | "no":
-                return False
-        return answer
-
-    return approve
 
 
 async def _line() -> str:

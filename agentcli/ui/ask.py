@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from agentcli.core.agent import Approve
+from agentcli.core.begun import counted
 from agentcli.core.document import Compaction
 from agentcli.core.event import Compacted, Event, Failure, MessageAdded, TurnEnded
 from agentcli.core.message import Message
@@ -38,7 +39,7 @@ _GRACE = 2.0  # seconds for a slow reader, once the turn was cut short and the p
 
 async def ask(
     session: Session,
-    message: str | Message,
+    message: str | Message | None,
     approve: Approve | None,
     *,
     form: str,
@@ -47,11 +48,14 @@ async def ask(
     answers: int = 1,
     price: Price | None = None,
 ) -> int:
-    """Ask, show, save; the exit code. `answers` is the descriptor that the answer goes to; `price` says what a turn cost."""
+    """Ask, or go on with what is unfinished; show, save; the exit code.
+
+    `answers` is the descriptor that the answer goes to; `price` says what a turn cost.
+    """
     with Interrupts() as interrupts, closing(Pipe(answers, interrupts.stop)) as out, closing(Pipe(2)) as aside:
         with through(aside):
             fitting = _held_to(schema, out, talk, form)
-            shown: Form = fitting or FORMS[form](out, talk)
+            shown: Form = fitting or FORMS[form](out, talk, session.agent.full_model)
             try:
                 with closing(shown):
                     await _take(session, message, pausing(shown, approve), shown, fitting, interrupts, form, price)
@@ -69,7 +73,7 @@ async def ask(
 
 async def _take(
     session: Session,
-    message: str | Message,
+    message: str | Message | None,
     approve: Approve | None,
     shown: Form,
     fitting: Fitting | None,
@@ -83,7 +87,7 @@ async def _take(
     said: list[Message | Compaction] = []
 
     def show(event: Event) -> None:
-        match event:
+        match counted(event):
             case MessageAdded(message=answer):
                 said.append(answer)
             case Compacted(compaction=compaction):
@@ -94,7 +98,7 @@ async def _take(
     ticking = asyncio.create_task(tick(shown)) if form in REDRAWN else None
     try:
         with reserved():
-            await interrupts.run(session.turn(message, show, approve))
+            await interrupts.run(session.go_on(show, approve) if message is None else session.turn(message, show, approve))
             if fitting and session.ended and (repair := fitting.repair(session.ended)):
                 await interrupts.run(session.turn(repair, show, approve))
     except asyncio.CancelledError:

@@ -5,8 +5,7 @@ most of them are tables of rules with a stack of states, and what the lines so f
 loop over the rules is here, and the stack is kept from line to line. Lexers of another make see each line alone. The one thing that
 tables match across lines is a block comment: a line that opens one colours those that follow until it is closed.
 
-The colours are the terminal's own and few, so that they can be read on a dark and on a light background, and there is no background:
-what is copied from the screen is the code.
+The colours are few and those of the theme (`theme.py`), and there is no background: what is copied from the screen is the code.
 """
 
 from __future__ import annotations
@@ -18,29 +17,32 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
+from agentcli.ui import theme
+from agentcli.ui.theme import Role
+
 __all__ = ["Highlighter"]
 
 LONGEST = 2000  # characters of a line; a longer one is printed plain, since a lexer may be slow with it
 
-_COLORS = {
-    "Token.Comment": "2",
-    "Token.Comment.Preproc": "35",
-    "Token.Keyword": "35",
-    "Token.Operator.Word": "35",
-    "Token.Name.Tag": "35",
-    "Token.Literal.String": "32",
-    "Token.Literal.Number": "36",
-    "Token.Keyword.Constant": "36",
-    "Token.Name.Builtin": "36",
-    "Token.Name.Decorator": "36",
-    "Token.Name.Attribute": "36",
-    "Token.Name.Function": "1",
-    "Token.Name.Class": "1",
-    "Token.Generic.Heading": "1",
-    "Token.Generic.Subheading": "36",
-    "Token.Generic.Inserted": "32",
-    "Token.Generic.Deleted": "31",
-    "Token.Generic.Prompt": "2",
+_ROLES: dict[str, Role] = {
+    "Token.Comment": "code.comment",
+    "Token.Comment.Preproc": "code.keyword",
+    "Token.Keyword": "code.keyword",
+    "Token.Operator.Word": "code.keyword",
+    "Token.Name.Tag": "code.keyword",
+    "Token.Literal.String": "code.string",
+    "Token.Literal.Number": "code.number",
+    "Token.Keyword.Constant": "code.number",
+    "Token.Name.Builtin": "code.name",
+    "Token.Name.Decorator": "code.name",
+    "Token.Name.Attribute": "code.name",
+    "Token.Name.Function": "code.definition",
+    "Token.Name.Class": "code.definition",
+    "Token.Generic.Heading": "code.heading",
+    "Token.Generic.Subheading": "code.place",
+    "Token.Generic.Inserted": "code.inserted",
+    "Token.Generic.Deleted": "code.deleted",
+    "Token.Generic.Prompt": "code.prompt",
 }
 _LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
 _COMMENTS = (("/*", "*/"), ("<!--", "-->"))
@@ -59,16 +61,17 @@ class Highlighter:
         """The line in colours, as text for a terminal."""
         if self._lexer is None or len(text) > LONGEST or not text:
             return text
+        codes = theme.current().codes
         if self._comment:
             if self._comment in text:
                 self._comment = ""
-            return _colored("2", text)
+            return _colored(codes["code.comment"], text)
         if opened := self._opened(text):
             self._comment = opened
-            return _colored("2", text)
+            return _colored(codes["code.comment"], text)
         pieces: list[str] = []
-        for color, run in groupby(self._tokens(text + "\n"), key=lambda one: _color(one[0])):
-            pieces.append(_colored(color, "".join(value for _, value in run).removesuffix("\n")))
+        for code, run in groupby(self._tokens(text + "\n"), key=lambda one: codes[role] if (role := _role(one[0])) else ""):
+            pieces.append(_colored(code, "".join(value for _, value in run).removesuffix("\n")))
         return "".join(pieces)
 
     def twin(self) -> Highlighter:
@@ -127,17 +130,17 @@ def _move(stack: list[str], state: Any) -> None:
             stack.append("root")
 
 
-def _colored(color: str, text: str) -> str:
-    return f"\x1b[{color}m{text}\x1b[0m" if color and text and not text.isspace() else text
+def _colored(code: str, text: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if code and text and not text.isspace() else text
 
 
 @lru_cache(maxsize=1000)
-def _color(token: Any) -> str:
+def _role(token: Any) -> Role | None:
     while token:
-        if color := _COLORS.get(str(token)):
-            return color
+        if role := _ROLES.get(str(token)):
+            return role
         token = token.parent
-    return ""
+    return None
 
 
 @lru_cache(maxsize=100)

@@ -27,7 +27,7 @@ class Fitting(Still):
         self._out = out
         self._schema = schema
         self._notices = Notices(talk)
-        self._inner = FORMS[form](out, talk) if form in DOCUMENTS else None
+        self._inner = FORMS[form](out, talk, "") if form in DOCUMENTS else None
         self._lines = form == "jsonl"
 
     def show(self, event: Event) -> None:

@@ -8,7 +8,6 @@ is not the answer goes to stderr.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,11 +18,23 @@ from agentcli.core.event import Event, Failure, MessageAdded, TextDelta, ToolSta
 from agentcli.core.message import ToolCall
 from agentcli.core.tool import Tool
 from agentcli.errors import Exit, UserError
+from agentcli.ui.ability import only_appends
 from agentcli.ui.notices import Notices, Talk
 from agentcli.ui.pipe import Pipe
 from agentcli.ui.stdout import put_json, stream_json
 
-__all__ = ["DOCUMENTS", "FORMS", "REDRAWN", "Form", "Still", "at_terminal", "form_for", "pausing", "put_failure", "tick"]
+__all__ = [
+    "DOCUMENTS",
+    "FORMS",
+    "REDRAWN",
+    "Form",
+    "Still",
+    "at_terminal",
+    "form_for",
+    "pausing",
+    "put_failure",
+    "tick",
+]
 
 DOCUMENTS = ("json", "jsonl")  # forms that a program reads
 REDRAWN = ("terminal", "plain")  # forms that also change while nothing happens
@@ -42,6 +53,10 @@ class Form(Protocol):
         """Leave the terminal to a question."""
         ...
 
+    def go_on(self) -> None:
+        """The question is answered."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -52,6 +67,9 @@ class Still:
         pass
 
     def pause(self) -> None:
+        pass
+
+    def go_on(self) -> None:
         pass
 
 
@@ -129,13 +147,13 @@ def put_failure(error: UserError, *, as_line: bool) -> None:
 
 def at_terminal(plain: bool, model: str = "", talk: Talk = "normal") -> Form:
     """How a terminal shows a turn: as Markdown, or append-only."""
-    if plain or os.environ.get("TERM", "dumb") in ("", "dumb") or os.environ.get("ACCESSIBLE") not in (None, "", "0"):
+    if only_appends(plain=plain):
         from agentcli.ui.plain import Plain
 
         return Plain(sys.stdout)
     from agentcli.ui.render import Renderer
 
-    return Renderer(sys.stdout, model=model, thinking="full" if talk == "verbose" else "short")
+    return Renderer(sys.stdout, model=model, thinking="full" if talk == "verbose" else "short", quiet=talk == "quiet")
 
 
 class AnswerOnly:
@@ -143,7 +161,7 @@ class AnswerOnly:
 
     def __init__(self, form: Form) -> None:
         self._form = form
-        self.tick, self.pause, self.close = form.tick, form.pause, form.close
+        self.tick, self.pause, self.go_on, self.close = form.tick, form.pause, form.go_on, form.close
 
     def show(self, event: Event) -> None:
         if isinstance(event, TextDelta | MessageAdded | TurnEnded):
@@ -161,24 +179,27 @@ def pausing(form: Form, approve: Approve | None) -> Approve | None:
 
     async def asked(call: ToolCall, tool: Tool) -> bool | str:
         form.pause()
-        return await approve(call, tool)
+        try:
+            return await approve(call, tool)
+        finally:
+            form.go_on()
 
     return asked
 
 
-def _lines(out: Pipe, talk: Talk) -> Form:
+def _lines(out: Pipe) -> Form:
     from agentcli.ui.jsonl import JsonLines
 
     return JsonLines(out)
 
 
-# How an answer may go out: a name, and what makes the Form.
-FORMS: dict[str, Callable[[Pipe, Talk], Form]] = {
-    "piped": Piped,
-    "json": Json,
-    "jsonl": _lines,
-    "terminal": lambda out, talk: _answer_only(at_terminal(plain=False, talk=talk), talk),
-    "plain": lambda out, talk: _answer_only(at_terminal(plain=True, talk=talk), talk),
+# How an answer may go out: a name, and what makes the Form for a model's answer.
+FORMS: dict[str, Callable[[Pipe, Talk, str], Form]] = {
+    "piped": lambda out, talk, model: Piped(out, talk),
+    "json": lambda out, talk, model: Json(out, talk),
+    "jsonl": lambda out, talk, model: _lines(out),
+    "terminal": lambda out, talk, model: _answer_only(at_terminal(plain=False, model=model, talk=talk), talk),
+    "plain": lambda out, talk, model: _answer_only(at_terminal(plain=True, model=model, talk=talk), talk),
 }
 
 

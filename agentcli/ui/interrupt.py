@@ -8,19 +8,21 @@ The first Ctrl-C cancels the turn. A second one, while the turn is still cleanin
 for. A third leaves at once; the journal has everything. SIGTERM and SIGHUP cancel the turn too; when it has been saved the program
 ends with 128 + the signal, as those signals do. Without a turn, every one of them ends the program; but a program that `stays` (the
 chat, where Ctrl-C at the prompt is a key) takes a Ctrl-C that comes between Enter and the turn for that turn's.
+
+After a stop (Ctrl-Z) and `fg` the shell may have changed the terminal: SIGCONT calls `go_on`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import FrameType
 from typing import Any, Self
 
 from agentcli.errors import Exit
-from agentcli.ui.terminal import hush_again, leave_now
+from agentcli.ui.terminal import leave_now
 
 __all__ = ["Interrupts"]
 
@@ -30,8 +32,9 @@ _ENDING = {"SIGINT": Exit.INTERRUPTED, "SIGTERM": Exit.TERMINATED, "SIGHUP": Exi
 class Interrupts:
     """Turns signals into cancellations for as long as it is entered. `ending` is the exit code once the program must end."""
 
-    def __init__(self, *, stays: bool = False) -> None:
+    def __init__(self, *, stays: bool = False, go_on: Callable[[], None] = lambda: None) -> None:
         self.ending: int | None = None
+        self._go_on = go_on
         self._stays = stays
         self._asked = False
         self._turn: asyncio.Task[Any] | None = None
@@ -45,10 +48,11 @@ class Interrupts:
             if number := getattr(signal, name, None):  # Windows has no SIGHUP
                 self._previous[number] = signal.signal(number, self._receive)
         if number := getattr(signal, "SIGCONT", None):
-            self._previous[number] = signal.signal(number, self._go_on)
+            self._previous[number] = signal.signal(number, self._continue)
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._main = None
         for number, previous in self._previous.items():
             signal.signal(number, previous)
         # what comes now only cleans up, and asyncio's own handling would end it with a traceback
@@ -85,9 +89,13 @@ class Interrupts:
         if self._turn:
             self._turn.cancel()
 
-    def _go_on(self, number: int, frame: FrameType | None) -> None:
-        if self._turn:  # a prompt sets the terminal by itself
-            hush_again()
+    def press(self) -> None:
+        """Ctrl-C was pressed where the terminal makes a key of it."""
+        self._receive(signal.SIGINT, None)
+
+    def _continue(self, number: int, frame: FrameType | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed already
+            self._loop.call_soon_threadsafe(self._go_on)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._presses += 1
@@ -105,8 +113,7 @@ class Interrupts:
                 self._loop.call_soon_threadsafe(self._cancel, task, code)
 
     def _cancel(self, task: asyncio.Task[Any], code: int) -> None:
-        if task.cancel() or self._stays or task is self._main:
+        if self._main is None or task.cancel() or self._stays or task is self._main:
             return
         self.ending = code  # the turn had ended by itself in that very moment: then it is the program that was meant
-        if self._main:
-            self._main.cancel()
+        self._main.cancel()

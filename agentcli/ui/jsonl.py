@@ -31,5 +31,8 @@ class JsonLines:
     def pause(self) -> None:
         """Nothing stands in anybody's way."""
 
+    def go_on(self) -> None:
+        """And nothing did."""
+
     def close(self) -> None:
         """Every line is whole already."""

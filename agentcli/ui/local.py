@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from agentcli.errors import Exit
+from agentcli.ui.ability import dumb
 from agentcli.ui.confirm import confirm
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.stdout import dim, on_terminal, print_json, put
@@ -162,7 +163,7 @@ def _short(path: str) -> str:
 
 def _can_redraw() -> bool:
     """Is stderr a terminal that can draw a line anew?"""
-    if os.environ.get("TERM", "dumb") in ("dumb", "") or os.environ.get("ACCESSIBLE") or sys.stderr is None:
+    if dumb() or sys.stderr is None:
         return False
     with suppress(OSError, ValueError):
         return os.isatty(sys.stderr.fileno())

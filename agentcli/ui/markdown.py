@@ -6,7 +6,7 @@ returned in the end is the same whatever the pieces were, because `blocks.Splitt
 Rendering a growing answer as a whole each time would be quadratic; here every block is rendered once, and the tail as often as it
 is looked at.
 
-The look is restrained: bold, dim, underline and few of the terminal's own colours, so that it can be read on dark and light; no
+The look is restrained: bold, dim, underline and few colours, those of the theme (`theme.py`) when a block is rendered; no
 background, no box, no padding, so that what is copied is the text. Nothing the model said is left out: HTML and comments are shown as
 they stand, links and pictures show their target, and an entity (`&#27;`) cannot bring in what `visible` keeps out.
 Code is not wrapped but left to the terminal, which then copies it as one line.
@@ -22,9 +22,11 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from agentcli.ui import theme
 from agentcli.ui.blocks import Block, Splitter
 from agentcli.ui.code import Highlighter
 from agentcli.ui.sanitise import visible
+from agentcli.ui.theme import Role, Theme
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -79,9 +81,10 @@ class Stream:
         return "\n".join(lines) + "\n" if lines else ""
 
     def _lines(self, block: Block, width: int) -> list[str]:
+        colours = self.color and theme.current().colours
         if block.kind == "code":
-            return [self._highlighter.line(block.text) if self.color else block.text]
-        if block.kind == "fence" and self.color:
+            return [self._highlighter.line(block.text) if colours else block.text]
+        if block.kind == "fence" and colours:
             self._highlighter = Highlighter(block.text.lstrip("`~ "))
         lines = render(block, width, color=self.color)
         if block.gap and self._begun and lines:
@@ -92,8 +95,9 @@ class Stream:
 
 def render(block: Block, width: int, *, color: bool = True) -> list[str]:
     """A block as lines for a terminal."""
+    look = theme.current() if color else theme.NONE
     if block.kind in ("fence", "end", "definition"):
-        return [f"\x1b[2m{block.text}\x1b[0m"]
+        return [look.paint("fence", block.text)]
     if block.kind in ("verbatim", "code"):
         return block.text.split("\n")
     if len(block.text) > HUGE and block.text.count("[") > len(block.text) // 20:  # a parser takes minutes over brackets without end
@@ -101,7 +105,7 @@ def render(block: Block, width: int, *, color: bool = True) -> list[str]:
     tokens = _parser().parse(block.text)
     if block.number and tokens:
         tokens[0].attrs["start"] = block.number
-    return _Page(block.text.split("\n"), color).lines(tokens, width)
+    return _Page(block.text.split("\n"), look).lines(tokens, width)
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -136,9 +140,9 @@ def _end_of(block: Block, height: int) -> Block:
 class _Page:
     """One block on its way from tokens to lines."""
 
-    def __init__(self, source: list[str], color: bool) -> None:
+    def __init__(self, source: list[str], look: Theme) -> None:
         self.source = source
-        self.color = color
+        self.look = look
 
     def lines(self, tokens: Sequence[Token], width: int) -> list[str]:
         """The blocks in `tokens`, one below the other; between them a blank line where the source has one."""
@@ -150,15 +154,16 @@ class _Page:
         return lines
 
     def paragraph(self, block: Sequence[Token], width: int) -> list[str]:
-        return _ansi(_text(block[1].children or []), width, self.color)
+        return _ansi(_text(block[1].children or [], self.look), width)
 
     def heading(self, block: Sequence[Token], width: int) -> list[str]:
-        text = _text(block[1].children or [])
-        text.stylize_before(_style({"h1": "bold underline", "h2": "bold", "h3": "bold"}.get(block[0].tag, "italic")))
-        return _ansi(text, width, self.color)
+        text = _text(block[1].children or [], self.look)
+        text.stylize_before(_style(self.look.words[_HEADINGS.get(block[0].tag, "heading.3")]))
+        return _ansi(text, width)
 
     def quote(self, block: Sequence[Token], width: int) -> list[str]:
-        return [f"\x1b[2m│\x1b[0m {line}" for line in self.lines(block[1:-1], width - 2)]
+        bar = self.look.paint("quote", "│")
+        return [f"{bar} {line}" for line in self.lines(block[1:-1], width - 2)]
 
     def items(self, block: Sequence[Token], width: int) -> list[str]:
         lines: list[str] = []
@@ -168,19 +173,19 @@ class _Page:
             inner = self.lines(item[1:-1], width - len(mark)) or [""]
             if lines and self._blank_before(item[0]):
                 lines.append("")
-            lines.append(f"{mark}{inner[0]}".rstrip())
+            lines.append(f"{self.look.paint('mark', mark[:-1])} {inner[0]}".rstrip())
             lines += [f"{' ' * len(mark)}{line}" if line else "" for line in inner[1:]]
             number = None if number is None else number + 1
         return lines
 
     def fence(self, block: Sequence[Token], width: int) -> list[str]:
         token = block[0]
-        highlighter = Highlighter(token.info.strip() if self.color else "")
+        highlighter = Highlighter(token.info.strip() if self.look.colours else "")
         lines = [highlighter.line(line) for line in token.content.removesuffix("\n").split("\n")]
-        return [f"\x1b[2m{token.markup}{token.info.rstrip()}\x1b[0m", *lines, f"\x1b[2m{token.markup}\x1b[0m"]
+        return [self.look.paint("fence", token.markup + token.info.rstrip()), *lines, self.look.paint("fence", token.markup)]
 
     def rule(self, block: Sequence[Token], width: int) -> list[str]:
-        return [f"\x1b[2m{'─' * min(width, 40)}\x1b[0m"]
+        return [self.look.paint("rule", "─" * min(width, 40))]
 
     def as_written(self, block: Sequence[Token], width: int) -> list[str]:
         if block[0].content:
@@ -198,19 +203,20 @@ class _Page:
             if token.type == "tr_open":
                 rows.append([])
             elif token.type in ("th_open", "td_open"):
-                rows[-1].append(_text(inline.children or []))
+                rows[-1].append(_text(inline.children or [], self.look))
                 if token.type == "th_open":
                     alignment.append(str(token.attrs.get("style", "")).removeprefix("text-align:"))
         if width < COLUMN * len(alignment):
             return self.as_written(block, width)
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, border_style="dim", header_style="bold")
+        border, head = _style(self.look.words["rule"]), _style(self.look.words["head"])
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, border_style=border, header_style=head)
         for heading, align in zip(rows[0], alignment, strict=True):
             table.add_column(heading, justify=align or "left", overflow="fold")  # type: ignore[arg-type]
         for row in rows[1:]:
             table.add_row(*row)
         console = _console()
         lines = console.render_lines(table, console.options.update(width=width), pad=False)
-        return [_joined(line, self.color) for line in lines]
+        return [_joined(line) for line in lines]
 
     def _blank_before(self, token: Token) -> bool:
         return bool(token.map) and token.map[0] > 0 and not self.source[token.map[0] - 1].strip(" \t>")  # type: ignore[index]
@@ -227,7 +233,8 @@ _BLOCKS: dict[str, Callable[[_Page, Sequence[Token], int], list[str]]] = {
     "table_open": _Page.table,
 }
 
-_INLINE = {"strong": "bold", "em": "italic", "s": "strike"}
+_HEADINGS: dict[str, Role] = {"h1": "heading.1", "h2": "heading.2", "h3": "heading.2"}
+_INLINE: dict[str, Role] = {"strong": "strong", "em": "em", "s": "struck"}
 
 
 def _groups(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
@@ -240,11 +247,12 @@ def _groups(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
             begin = at + 1
 
 
-def _text(tokens: Sequence[Token]) -> Text:
+def _text(tokens: Sequence[Token], look: Theme) -> Text:
     """The inside of a paragraph, heading or cell."""
     from rich.text import Text
 
     text = Text()
+    words = look.words
     styles: list[str] = []
     links: list[tuple[int, Token]] = []
     for token in tokens:
@@ -256,21 +264,21 @@ def _text(tokens: Sequence[Token]) -> Text:
         elif kind == "hardbreak":
             text.append("\n")
         elif kind == "code_inline":
-            _append(text, token.content, [*styles, "cyan"])
+            _append(text, token.content, [*styles, words["code"]])
         elif kind == "html_inline":
             _append(text, "\n" if token.content.replace(" ", "").lower() in ("<br>", "<br/>") else token.content, styles, "\n")
         elif kind == "image":
             _append(text, f"[image: {token.content}]", styles)
-            _target(text, len(text), str(token.attrs.get("src", "")), token)
+            _target(text, len(text), str(token.attrs.get("src", "")), token, words["target"])
         elif kind == "link_open":
             links.append((len(text), token))
-            styles.append("underline")
+            styles.append(words["link"])
         elif kind == "link_close":
             begin, opened = links.pop()
             styles.pop()
-            _target(text, begin, str(opened.attrs.get("href", "")), opened)
+            _target(text, begin, str(opened.attrs.get("href", "")), opened, words["target"])
         elif token.nesting == 1:
-            styles.append(_INLINE.get(token.tag, "none"))
+            styles.append(words[_INLINE[token.tag]] if token.tag in _INLINE else "none")
         elif token.nesting == -1:
             styles.pop()
         else:
@@ -285,15 +293,15 @@ def _append(text: Text, content: str, styles: list[str], keep: str = "") -> None
     text.append(content, _style(" ".join(styles)) if styles else None)
 
 
-def _target(text: Text, begin: int, url: str, token: Token) -> None:
+def _target(text: Text, begin: int, url: str, token: Token, style: str) -> None:
     """Where a link goes, behind its words, unless they say it themselves."""
     title = str(token.attrs.get("title", ""))
     if text.plain[begin:] in (url, url.removeprefix("mailto:")) and not title:
         return
-    _append(text, f' ({url} "{title}")' if title else f" ({url})", ["dim"])
+    _append(text, f' ({url} "{title}")' if title else f" ({url})", [style])
 
 
-def _ansi(text: Text, width: int, color: bool) -> list[str]:
+def _ansi(text: Text, width: int) -> list[str]:
     """The text wrapped to lines for a terminal."""
     console = _console()
     lines = text.wrap(console, width, tab_size=4)
@@ -301,35 +309,35 @@ def _ansi(text: Text, width: int, color: bool) -> list[str]:
         return [line.plain.rstrip() for line in lines]
     for line in lines:
         line.rstrip()
-    return [_joined(line.render(console), color) for line in lines]
+    return [_joined(line.render(console)) for line in lines]
 
 
-def _joined(segments: Iterable[Segment], color: bool) -> str:
+def _joined(segments: Iterable[Segment]) -> str:
     """A line of segments as text for a terminal, without the spaces at its end."""
     line = list(segments)
     while line and line[-1].text.isspace():
         line.pop()
     pieces: list[str] = []
     for at, (text, style, _) in enumerate(line, 1):
-        begin, end = _escape(style, color) if style else ("", "")
+        begin, end = _escape(style) if style else ("", "")
         words = text.rstrip() if at == len(line) else text
         pieces.append(f"{begin}{words}{end}" if begin and words.strip() else words)
     return "".join(pieces)
 
 
 @cache
-def _style(name: str) -> Style:
+def _style(words: str) -> Style:
     from rich.style import Style
 
-    return Style.parse(name)
+    return Style.parse(words)
 
 
 @cache
-def _escape(style: Style, color: bool) -> tuple[str, str]:
-    """What to write before and after a text in this style."""
+def _escape(style: Style) -> tuple[str, str]:
+    """What to write before and after a text in this style: the theme has made its colours what the terminal takes."""
     from rich.color import ColorSystem
 
-    begin, _, end = (style if color else style.without_color).render("\0", color_system=ColorSystem.STANDARD).partition("\0")
+    begin, _, end = style.render("\0", color_system=ColorSystem.TRUECOLOR).partition("\0")
     return begin, end
 
 

@@ -1,91 +1,170 @@
-"""The prompt of the chat: prompt-toolkit's, with our keys.
+"""The prompt of the chat: prompt-toolkit's, with our keys and our rows above it.
 
-Enter sends, Alt-Enter and Ctrl-J are a new line, a paste never sends. Ctrl-C clears the line, and says how to leave if there is none.
-History is kept across runs in a file that nobody else may read.
+One prompt stands for as long as the chat does. Its keys do not end it: what they mean goes to whoever owns it (`Owner`; that is
+`live.Live`), and the prompt stays. Above the input line there are rows that the owner draws: what is unfinished of an answer, what
+waits to be sent, the status line.
+
+Enter sends, Alt-Enter and Ctrl-J are a new line, a paste never sends. History is kept across runs in a file that nobody else may read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agentcli.core.message import speakable
-from agentcli.ui.talk import say
 from agentcli.ui.terminal import typed_early
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import Completer
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
+    from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.output import Output
 
-__all__ = ["make", "read"]
+    from agentcli.ui.paste import Folds
+
+__all__ = ["Owner", "furnish", "kept", "make"]
+
+_ACTIONS = ("send", "send-now", "new-line", "stop", "leave", "editor", "add-time", "suspend", "take-back")
 
 
-async def read(prompt: PromptSession[str], on_ready: Callable[[], None]) -> str | None:
-    """What the person typed; None if they leave."""
-    while True:
-        say("")
-        on_ready()  # a Ctrl-C that came before this is done with
-        try:
-            return speakable(await prompt.prompt_async(handle_sigint=False))
-        except KeyboardInterrupt:
-            if not prompt.default_buffer.text:
-                say("Ctrl-D or /quit leaves.", dim=True)
-        except EOFError:
-            return None
+class Owner(Protocol):
+    """Whose prompt it is: what it shows, and what becomes of what is typed."""
+
+    def mark(self) -> StyleAndTextTuples:
+        """What stands before the input."""
+        ...
+
+    def rows(self) -> StyleAndTextTuples:
+        """What stands above it, row by row."""
+        ...
+
+    def has_rows(self) -> bool: ...
+
+    def is_asking(self) -> bool:
+        """Is what is typed an answer to a question, and not a message?"""
+        ...
+
+    def can_take_back(self) -> bool: ...
+
+    def press(self, action: str) -> None:
+        """A key of one of the actions was pressed."""
+        ...
 
 
 def make(
+    owner: Owner,
+    output: Output | None,
+    *,
     history: Path | None,
-    commands: dict[str, str],
-    on_send: Callable[[], None] = lambda: None,
-    words: Mapping[str, Callable[[], list[str]]] = {},
-) -> PromptSession[str]:
-    """The prompt. Tab completes `commands`, which come with their help, and behind a beginning in `words` what that gives. Without a
-    file the history is that of this run."""
+    keys: Mapping[str, Sequence[tuple[str, ...]]],
+    vi: bool = False,
+) -> PromptSession[None]:
+    """The prompt. Without a file the history is that of this run."""
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.enums import DEFAULT_BUFFER
-    from prompt_toolkit.filters import has_focus
-    from prompt_toolkit.formatted_text import ANSI
-    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
+    from prompt_toolkit.filters import Condition
+    from prompt_toolkit.layout.containers import ConditionalContainer, HSplit, Window
+    from prompt_toolkit.layout.controls import FormattedTextControl
     from prompt_toolkit.layout.processors import TabsProcessor
 
-    keys = KeyBindings()
-    typing = has_focus(DEFAULT_BUFFER)  # while Ctrl-R searches, the same keys belong to the search
-
-    @keys.add("enter", filter=typing)
-    def send(event: KeyPressEvent) -> None:
-        on_send()  # the terminal is raw: a Ctrl-C from now on is a signal, and means this line
-        event.current_buffer.validate_and_handle()
-
-    @keys.add("escape", "enter", filter=typing)
-    @keys.add("c-j", filter=typing)
-    def new_line(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
-    @keys.add("c-x", "c-e", filter=typing)
-    def edit(event: KeyPressEvent) -> None:
-        event.current_buffer.open_in_editor(validate_and_handle=False)
-
-    @keys.add("c-c", filter=typing)
-    def clear_or_say(event: KeyPressEvent) -> None:
-        if event.current_buffer.text:
-            event.current_buffer.reset()
-        else:
-            event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
-
-    prompt: PromptSession[str] = PromptSession(
-        ANSI("\x1b[1;36m> \x1b[0m"),
+    prompt: PromptSession[None] = PromptSession(
+        owner.mark,
         multiline=True,
         prompt_continuation="  ",
-        key_bindings=keys,
-        history=_history(history),
-        completer=_completer(commands, words),
+        key_bindings=_bindings(owner, keys),
+        history=kept(history),
         complete_while_typing=False,
-        enable_suspend=True,
+        vi_mode=vi,
+        cursor=ModalCursorShapeConfig() if vi else None,
         input_processors=[TabsProcessor(tabstop=4, char1=" ", char2=" ")],
+        erase_when_done=True,
         tempfile_suffix=".md",
+        output=output,
     )
+    if sys.platform != "win32":
+        prompt.app.terminal_size_polling_interval = None  # a signal tells when the window changes
+    root = prompt.layout.container
+    assert isinstance(root, HSplit)
+    rows = Window(FormattedTextControl(owner.rows, show_cursor=False), dont_extend_height=True)
+    root.children.insert(0, ConditionalContainer(rows, Condition(owner.has_rows)))
+    _feed_early(prompt)
+    return prompt
+
+
+def furnish(
+    prompt: PromptSession[None],
+    folds: Folds,
+    completer: Completer | None,
+    *,
+    note: Callable[[str], None],
+    keys: Sequence[tuple[str, ...]],
+) -> None:
+    """What a prompt needs once it is on the screen: folded pastes, with the keys that open them, and completion."""
+    from prompt_toolkit.key_binding import merge_key_bindings
+    from prompt_toolkit.styles import Style
+
+    from agentcli.ui import paste
+    from agentcli.ui.binding import spoken
+
+    assert prompt.input_processors is not None
+    assert prompt.key_bindings is not None
+    prompt.input_processors.append(paste.marks(folds))
+    key = spoken(keys[0]) if keys else "an editor"
+    prompt.key_bindings = merge_key_bindings([prompt.key_bindings, paste.bindings(folds, note, keys, key)])
+    prompt.completer = completer
+    prompt.style = Style.from_dict({"pasted": "reverse", "mention": "underline"})
+
+
+def _bindings(owner: Owner, keys: Mapping[str, Sequence[tuple[str, ...]]]) -> KeyBindings:
+    """The keys of all actions. While Ctrl-R searches, the same keys belong to the search."""
+    from prompt_toolkit.enums import DEFAULT_BUFFER
+    from prompt_toolkit.filters import Condition, has_focus
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.key_binding.bindings.named_commands import get_by_name
+    from prompt_toolkit.key_binding.bindings.search import start_reverse_incremental_search
+
+    from agentcli.ui.binding import ACTIONS, key_names
+
+    found = KeyBindings()
+    typing = has_focus(DEFAULT_BUFFER)
+    talking = typing & Condition(lambda: not owner.is_asking())
+    ready: dict[str, Callable[[KeyPressEvent], object]] = {
+        "history-back": lambda event: event.current_buffer.auto_up(count=event.arg),
+        "history-forward": lambda event: event.current_buffer.auto_down(count=event.arg),
+        "search": start_reverse_incremental_search.call,
+        "complete": get_by_name("menu-complete").call,
+        "redraw": lambda event: event.app.renderer.clear(),
+    }
+    any_time = dict.fromkeys(("stop", "leave", "send", "new-line", "add-time", "redraw", "suspend"), typing)
+    filters = any_time | {"take-back": typing & Condition(owner.can_take_back)}
+
+    def bind(action: str, sequence: tuple[str, ...]) -> None:
+        @found.add(*sequence, filter=filters.get(action, talking))
+        def pressed(event: KeyPressEvent) -> None:
+            if action in ready:
+                ready[action](event)
+            else:
+                owner.press(action)
+
+    taken = {sequence for sequences in keys.values() for sequence in sequences}
+    for action in ACTIONS:
+        if action == "open-paste":  # `furnish`
+            continue
+        for free in {key_names(text) for text in ACTIONS[action].keys} - taken:  # not what prompt-toolkit has it for
+            found.add(*free, filter=typing)(lambda event: None)
+    for action in (*ready, *_ACTIONS):  # of two that are live at once the later one counts: what waits is taken back first
+        for sequence in keys.get(action, ()):
+            bind(action, sequence)
+    return found
+
+
+def _feed_early(prompt: PromptSession[None]) -> None:
+    """What was typed before there was a prompt."""
     if early := typed_early():
         from prompt_toolkit.input.typeahead import store_typeahead
         from prompt_toolkit.input.vt100_parser import Vt100Parser
@@ -94,30 +173,9 @@ def make(
         typed: list[KeyPress] = []
         Vt100Parser(typed.append).feed(early)
         store_typeahead(prompt.app.input, typed)
-    return prompt
 
 
-def _completer(commands: dict[str, str], words: Mapping[str, Callable[[], list[str]]]) -> Any:
-    from collections.abc import Iterator
-
-    from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-    from prompt_toolkit.document import Document
-
-    class Commands(Completer):
-        def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-            line = document.text_before_cursor
-            for beginning, offered in words.items():
-                if line.startswith(beginning):
-                    typed = line[len(beginning) :]
-                    yield from (Completion(word, -len(typed)) for word in offered() if word.startswith(typed))
-            for name, text in commands.items():
-                if name.startswith(line):
-                    yield Completion(name, -len(line), display_meta=text)
-
-    return Commands()
-
-
-def _history(path: Path | None) -> Any:
+def kept(path: Path | None) -> Any:
     """What was typed in earlier runs, readable by nobody else; kept in memory only where it cannot be written."""
     import os
 

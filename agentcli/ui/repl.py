@@ -1,139 +1,260 @@
-"""The loop of the chat: read a line, take a turn, again.
+"""The loop of the chat: take what was sent, do it, again.
 
-The prompt is awaited; the turn is a task that Ctrl-C cancels (`interrupt.py`). Between the two the loop only decides what a line
-means: a command (`slash.py`) or something to say. What is heavy to import and only needed for the first answer is imported in a thread
-while the first prompt waits.
+What a line means is decided here: a slash command (`slash`), a shell command behind `!` (`run.py`), or something to say. Whatever it
+is runs as a task that Ctrl-C cancels (`interrupt.py`). While it runs, more can be sent: commands that need no turn of their own run
+at once, a message sent with Ctrl-S goes into the turn at its next step, and everything else waits on the screen until it is its turn.
+When a turn was stopped, what waits goes back to the input line: who stops an answer may have changed their mind.
 
-There is no prompt while a turn runs. What is typed then is not shown and not lost (`terminal.py`): the next prompt gets it.
+What is heavy to import and only needed for the first answer is imported in a thread while the first prompt waits.
 """
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from agentcli.core.agent import Agent
-from agentcli.core.message import Message, user
+from agentcli.core.agent import Approve
+from agentcli.core.message import Message, ToolCall
+from agentcli.core.tool import Tool
 from agentcli.errors import Exit, UserError
 from agentcli.providers import Later
-from agentcli.ui import prompt, slash
-from agentcli.ui.chat import Chat
 from agentcli.ui.form import pausing, tick
 from agentcli.ui.interrupt import Interrupts
+from agentcli.ui.screen import Screen, Sent
 from agentcli.ui.stdout import reserved
 from agentcli.ui.talk import say, say_error
+
+if TYPE_CHECKING:
+    from agentcli.session import Session
+    from agentcli.ui.chat import Chat
+    from agentcli.ui.complete import Words
+    from agentcli.ui.notify import Wish
+    from agentcli.ui.slash import Outcome
 
 __all__ = ["converse"]
 
 _WORTH_KNOWING = 0.5  # of the model's window
+_MORE_TIME = 60.0  # seconds
 
 
-async def converse(chat: Chat, *, banner: str, history: Path | None) -> int:
-    """Until the person leaves; the exit code."""
-    say(banner)
-    chat.tell_about_model()
-    with Interrupts(stays=True) as interrupts:
+async def converse(chat: Chat, screen: Screen, *, banner: str, wish: Wish) -> int:
+    """Until the person leaves; the exit code. `wish` says whether they want to be told of the end of a long turn."""
+    with Interrupts(stays=True, go_on=screen.go_on) as interrupts:
+        screen.on_stop = interrupts.press
         try:
-            chat.begin()
-            await _read_and_answer(chat, history, interrupts)
+            async with screen:
+                say(banner)
+                chat.tell_about_model()
+                chat.begin()
+                await _Loop(chat, screen, interrupts, wish).run()
         except asyncio.CancelledError:
             if interrupts.ending is None:
                 raise
         finally:
             chat.session.close()
-            await chat.session.agent.aclose()
-    chat.say_goodbye()
+            try:
+                await chat.session.agent.aclose()
+            except asyncio.CancelledError:  # told twice to end: then without waiting
+                if interrupts.ending is None:
+                    raise
+        chat.say_goodbye()
     if chat.session.unsaved:
         return chat.session.unsaved.exit_code
     return interrupts.ending or Exit.OK
 
 
-async def _read_and_answer(chat: Chat, history: Path | None, interrupts: Interrupts) -> None:
-    commands = {f"/{name}": slash.help_of(name) for name in slash.COMMANDS}
-    words = {"/model ": chat.models, "/retry -m ": chat.models}
-    line_prompt = prompt.make(history, commands, interrupts.forget, words)
-    drawn = asyncio.Event()
-    line_prompt.app.after_render += lambda app: drawn.set()
-    warming = asyncio.create_task(_warm(drawn, chat.session.agent))
-    try:
-        while not chat.leaving and interrupts.ending is None:
-            line = await prompt.read(line_prompt, interrupts.forget)
-            drawn.set()  # or the prompt was answered, by what was typed ahead, before it was drawn
-            if line is None:
-                break
-            if not line.strip():
-                continue
-            try:
+class _Loop:
+    """One chat on one screen."""
+
+    def __init__(self, chat: Chat, screen: Screen, interrupts: Interrupts, wish: Wish) -> None:
+        self.chat = chat
+        self.screen = screen
+        self.interrupts = interrupts
+        self._wish = wish
+        self._beside: set[asyncio.Task[None]] = set()  # commands that run while a turn does
+
+    async def run(self) -> None:
+        """Until the person leaves."""
+        warming = asyncio.create_task(_warm(self.screen.drawn, self.chat))
+        self.screen.facts = self.chat.facts
+        self.screen.offers = self._offers
+        self.screen.left = lambda: self.chat.session.left
+        try:
+            if self.chat.session.unfinished:
+                await self._guarded(self._offer())
+            while not self.chat.leaving and self.interrupts.ending is None:
+                sent = await self.screen.line()
+                if sent is None:
+                    break
+                self.screen.drawn.set()  # or what was typed ahead was sent before anything was drawn
                 await warming
-                await _take(chat, line, interrupts)
-            except UserError as error:
-                say_error(error)
-    finally:
-        warming.cancel()
+                await self._guarded(self._take(sent))
+        finally:
+            warming.cancel()
+            for task in self._beside:
+                task.cancel()
+
+    def _offers(self) -> tuple[Callable[[], dict[str, str]], Words]:
+        """What Tab completes: the commands, and what may stand behind them."""
+        from agentcli.ui import slash
+        from agentcli.ui.slash.words import offered
+
+        commands = {f"/{name}": slash.help_of(name) for name in slash.COMMANDS}
+        return lambda: commands, offered(self.chat, lambda: [(name[1:], text) for name, text in commands.items()])
+
+    async def _guarded(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Do it; what goes wrong is told, and the chat goes on."""
+        try:
+            with self.screen.interruptible():
+                if not await self.interrupts.run(doing):
+                    self.screen.hold()
+        except UserError as error:
+            say_error(error)
+        finally:
+            self.interrupts.forget()
+
+    async def _offer(self) -> None:
+        from agentcli.ui import slash
+
+        await self._carry_out(await slash.offer_unfinished(self.chat))
+
+    async def _take(self, sent: Sent) -> None:
+        """One line: a command or a message."""
+        from agentcli.ui import slash
+
+        if sent.text.startswith("!"):
+            from agentcli.ui.run import run
+
+            if (await run(self.chat, sent.text[1:])).stopped:
+                self.screen.hold()
+        elif slash.is_command(sent.text):
+            await self._carry_out(await slash.run(self.chat, sent.text))
+        else:
+            await self._turn(self.chat.message(sent.text, sent.shown or None))
+
+    async def _carry_out(self, outcome: Outcome) -> None:
+        if outcome is not None:
+            await self._turn(outcome)
+
+    async def _turn(self, wanted: Message | Outcome) -> None:
+        """A turn of the model."""
+        say("")
+        chat, session = self.chat, self.chat.session
+        form = self.screen.form(session.agent.full_model)
+        ticking = asyncio.create_task(tick(form))
+        self.screen.meanwhile = self._meanwhile
+        self.screen.on_add_time = lambda: session.extend(_MORE_TIME)
+        try:
+            with reserved():
+                await _begun(session, wanted, form.show, self._ringing(pausing(form, chat.approve)))
+        finally:
+            self.screen.meanwhile = None
+            self.screen.on_add_time = lambda: None
+            ticking.cancel()
+            form.close()
+            self._after(session)
+
+    def _after(self, session: Session) -> None:
+        """Say how a turn ended, and give back what it did not take."""
+        for message in session.unsaid():
+            self.chat.put_back(message)
+        ended = session.ended
+        if ended is None:
+            return
+        if ended.stop == "interrupted":
+            self.screen.hold()
+        else:
+            self._ring(ended.seconds, session.thread.title or "answered")
+        if ended.error and ended.error.message:
+            say_error(UserError(ended.error.message, hint=ended.error.hint))
+        elif self.screen.plain:  # on the other it stands over the prompt
+            self._tell_how_full(session)
+
+    def _ringing(self, approve: Approve | None) -> Approve:
+        """An approver that calls for the person first, if they have waited long."""
+        began = monotonic()
+
+        async def asked(call: ToolCall, tool: Tool) -> bool | str:
+            self._ring(monotonic() - began, f"{call.name} wants to run")
+            return await approve(call, tool) if approve else False
+
+        return asked
+
+    def _ring(self, seconds: float, text: str) -> None:
+        from agentcli.ui.notify import end_of_turn
+
+        end_of_turn(self._wish, seconds, text, self.screen.ring, plain=self.screen.plain)
+
+    def _meanwhile(self, sent: Sent) -> bool:
+        """Take what was sent while a turn runs, if it need not wait for its end."""
+        from agentcli.ui import slash
+
+        if slash.is_command(sent.text):
+            if not slash.runs_any_time(sent.text):
+                return False
+            task = asyncio.create_task(self._beside_the_turn(sent.text))
+            self._beside.add(task)
+            task.add_done_callback(self._beside.discard)
+            return True
+        if not sent.at_once or sent.text.startswith("!"):
+            return False
+        from agentcli.ui.attach import with_mentions
+
+        with suppress(UserError):  # a file that cannot be attached is told when it is the message's turn
+            self.chat.session.say_meanwhile(with_mentions(sent.text, typed=sent.shown or None))
+            return True
+        return False
+
+    async def _beside_the_turn(self, text: str) -> None:
+        from agentcli.ui import slash
+
+        try:
+            await slash.run(self.chat, text)
+        except UserError as error:
+            say_error(error)
+        if self.chat.leaving:
+            self.interrupts.stop()
+
+    def _tell_how_full(self, session: Session) -> None:
+        """How much of the model's window the conversation takes, once that is worth knowing."""
+        from agentcli.core.need import fill
+
+        window = session.agent.window
+        tokens, share = fill(session.thread, window)
+        if share is not None and share >= _WORTH_KNOWING:
+            say(f"The model is {share:.0%} full: about {tokens:,} of {window:,} tokens. /compact makes room.", dim=True)
 
 
-async def _take(chat: Chat, line: str, interrupts: Interrupts) -> None:
-    """One line: a command or a message."""
-    if not line.startswith("/") or "\n" in line:
-        await _turn(chat, user(line), interrupts)
-        return
-    outcome = await slash.run(chat, line)
-    if outcome is not None:
-        await _turn(chat, outcome, interrupts)
+def _begun(session: Session, wanted: Any, show: Any, approve: Any) -> Coroutine[Any, Any, Any]:
+    """The turn that is wanted."""
+    from agentcli.ui import slash
+
+    match wanted:
+        case Message():
+            return session.turn(wanted, show, approve)
+        case slash.Compact(words=words):
+            return session.compact(show, words)
+        case slash.GoOn():
+            return session.go_on(show, approve)
+        case _:
+            return session.again(show, approve)
 
 
-async def _turn(chat: Chat, wanted: Message | slash.Again | slash.Compact, interrupts: Interrupts) -> None:
-    say("")
-    share = _how_full(chat)[1]
-    form = chat.form("" if share is None else f"{share:.0%} full")
-    ticking = asyncio.create_task(tick(form))
-    try:
-        session, approve = chat.session, pausing(form, chat.approve)
-        match wanted:
-            case Message():
-                turn = session.turn(wanted, form.show, approve)
-            case slash.Compact(words=words):
-                turn = session.compact(form.show, words)
-            case slash.Again():
-                turn = session.again(form.show, approve)
-        with reserved():
-            await interrupts.run(turn)
-    finally:
-        ticking.cancel()
-        form.close()
-    ended = chat.session.ended
-    if ended and ended.error and ended.error.message:
-        say_error(UserError(ended.error.message, hint=ended.error.hint))
-    elif ended:
-        _tell_how_full(chat)
-
-
-def _tell_how_full(chat: Chat) -> None:
-    """How much of the model's window the conversation takes, once that is worth knowing."""
-    tokens, share = _how_full(chat)
-    if share is not None and share >= _WORTH_KNOWING:
-        window = chat.session.agent.window
-        say(f"The model is {share:.0%} full: about {tokens:,} of {window:,} tokens. /compact makes room.", dim=True)
-
-
-def _how_full(chat: Chat) -> tuple[int, float | None]:
-    """The tokens of the conversation, and which part of the model's window they are, if that is known."""
-    from agentcli.core.need import fill
-
-    return fill(chat.session.thread, chat.session.agent.window)
-
-
-async def _warm(drawn: asyncio.Event, agent: Agent) -> None:
+async def _warm(drawn: asyncio.Event, chat: Chat) -> None:
     """Import what the first answer needs, in a thread, once the first prompt is on the screen."""
     await drawn.wait()
-    await asyncio.to_thread(_import, agent)
+    await asyncio.to_thread(_import, chat)
 
 
-def _import(agent: Agent) -> None:
+def _import(chat: Chat) -> None:
     from agentcli.store import threads  # noqa: F401  (importing it is the point)
-    from agentcli.ui import markdown
+    from agentcli.ui import live_form, markdown, slash  # noqa: F401
 
-    if isinstance(agent.provider, Later):
-        agent.provider.warm()
+    provider = chat.session.agent.provider
+    if isinstance(provider, Later):
+        provider.warm()
     markdown.warm()
-    _ = agent.window  # looked up once, while a person is still typing
+    chat.learn()  # once, while a person is still typing

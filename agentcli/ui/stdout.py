@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from agentcli.errors import UserError
 from agentcli.ui.sanitise import SUSPECT, visible
 from agentcli.ui.talk import colours
+from agentcli.ui.theme import nested
 
 if TYPE_CHECKING:
     from agentcli.ui.pipe import Pipe
@@ -50,15 +51,15 @@ def on_terminal() -> bool:
 
 
 def dim(text: str) -> str:
-    return f"\x1b[2m{text}\x1b[22m" if colours(1) and text else text
+    return nested("dim", text) if colours(1) else text
 
 
 def bold(text: str) -> str:
-    return f"\x1b[1m{text}\x1b[22m" if colours(1) and text else text
+    return nested("bold", text) if colours(1) else text
 
 
 def warning(text: str) -> str:
-    return f"\x1b[33m{text}\x1b[39m" if colours(1) else text
+    return nested("warn", text) if colours(1) else text
 
 
 def columns() -> int:

@@ -21,10 +21,12 @@ try:
 except ImportError:  # Windows
     termios = None  # type: ignore[assignment]
 
-__all__ = ["flush_typed", "hush", "hush_again", "leave_now", "lines", "restore", "typed_early"]
+__all__ = ["flush_typed", "hush", "hush_again", "leave_now", "lines", "restore", "set_again", "signal_keys", "typed_early"]
 
 _found: list[Any] | None = None
+_prompting: list[Any] | None = None  # as a prompt needs them
 _early = b""
+_PLAIN = b"\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[0m\r\x1b[J"  # as a terminal is
 
 
 def hush() -> None:
@@ -49,6 +51,32 @@ def hush_again() -> None:
             _set(_found, echo=False)
 
 
+def signal_keys(*, on: bool) -> None:
+    """While a prompt has the terminal: does Ctrl-C send a signal, or is it a key? Ctrl-Z and Ctrl-\\ stay keys."""
+    global _prompting
+    if not termios:
+        return
+    with suppress(OSError, ValueError, termios.error):
+        fd = sys.stdin.fileno()
+        now = termios.tcgetattr(fd)
+        ours = _prompting or now  # after a stop they may be the shell's for a moment
+        characters = list(ours[6])
+        for name in ("VSUSP", "VQUIT", "VDSUSP"):
+            if (key := getattr(termios, name, None)) is not None:
+                characters[key] = bytes([os.fpathconf(fd, "PC_VDISABLE")]) if on else _found[6][key] if _found else characters[key]
+        flags = ours[3] | termios.ISIG | termios.NOFLSH if on else ours[3] & ~termios.ISIG
+        _prompting = [*ours[:3], flags, *ours[4:6], characters]
+        if _prompting != now:
+            termios.tcsetattr(fd, termios.TCSANOW, _prompting)
+
+
+def set_again() -> None:
+    """The settings that a prompt had last."""
+    if termios and _prompting is not None:
+        with suppress(OSError, ValueError, termios.error):
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, _prompting)
+
+
 def typed_early() -> str:
     """The lines that were typed before `hush`, once. There, each LF was an Enter."""
     global _early
@@ -65,8 +93,18 @@ def restore() -> None:
 
 def leave_now(code: int) -> NoReturn:
     """End the program without waiting for anything, not even for somebody to read what was printed last."""
+    _clear_modes()
     restore()
     os._exit(code)
+
+
+def _clear_modes() -> None:
+    """Of a prompt: what it told the terminal, and what is drawn from its input line on."""
+    if _prompting is not None and sys.__stdout__:
+        with suppress(OSError, ValueError):
+            fd = sys.__stdout__.fileno()
+            if select.select((), (fd,), (), 0)[1]:  # nor for a terminal that takes nothing
+                os.write(fd, _PLAIN)
 
 
 @contextmanager

@@ -6,18 +6,18 @@ is dim and cut to its beginning, with a note that says how much is missing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from agentcli.core.message import Blob, Part, Reasoning, Text, ToolCall, ToolResult, now
 from agentcli.core.thread import Thread
 from agentcli.store.wording import cut, numbered, speaker
+from agentcli.ui.ability import dumb
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.stdout import bold, columns, dim, on_terminal, put, warning
 from agentcli.ui.talk import colours
 from agentcli.ui.threads import ago, iso, titled
 
-__all__ = ["print_thread"]
+__all__ = ["as_text", "print_thread"]
 
 _RENDERED = 50  # so many of the last messages are rendered; the ones before them are shown as text
 _FOLDED = 12  # lines of reasoning, of a call or of a result that a terminal shows
@@ -30,7 +30,12 @@ def print_thread(thread: Thread) -> None:
         for text in _on_screen(thread):
             put(text)
     else:
-        put("".join(_in_pipe(thread)))
+        put(as_text(thread))
+
+
+def as_text(thread: Thread) -> str:
+    """One thread as plain text: every word of it, as it was said."""
+    return "".join(_in_pipe(thread))
 
 
 def _in_pipe(thread: Thread) -> Iterator[str]:
@@ -89,7 +94,7 @@ def _labelled(part: Part, calls: dict[str, str]) -> tuple[str, str]:
 
 def _rendered(text: str) -> str:
     """Markdown as the terminal can show it; it makes visible what is not."""
-    if os.environ.get("TERM", "dumb") in ("dumb", ""):
+    if dumb():
         return f"{visible(text).rstrip()}\n" if text else ""
     from agentcli.ui.markdown import Stream
 

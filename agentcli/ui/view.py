@@ -1,8 +1,9 @@
 """What a turn looks like, apart from where it is drawn.
 
 A `View` takes the events of a turn and has two things to show: what is finished (`take()`: text to print once, above) and what is
-still moving (`tail_lines()`: the unfinished end of the answer, the thinking, the tools that run, what is being waited for). It writes
-nothing and moves no cursor: `render.Renderer` draws it on a plain terminal, and a live prompt can carry the tail as its own message.
+still moving (`tail_lines()`: the unfinished end of the answer, the thinking, the tools that run). It writes nothing and moves no
+cursor: `render.Renderer` draws it on a plain terminal, and a live prompt carries the tail as its own. What is being waited for is
+`status.Status`'s.
 
 What comes from agents under the first one ("chief/editor") is indented a level for each slash, under their name. All text that is
 not ours passes `visible` or `one_line`.
@@ -29,16 +30,15 @@ from agentcli.core.event import (
     ToolProgress,
     ToolStarted,
     TurnEnded,
-    Waiting,
 )
-from agentcli.ui.aside import Aside, aside_line
+from agentcli.ui import theme
+from agentcli.ui.aside import Aside, aside_line, retry_line
 from agentcli.ui.markdown import Stream, wrapped
 from agentcli.ui.sanitise import one_line, visible
-from agentcli.ui.talk import seconds
+from agentcli.ui.theme import Role
 
 __all__ = ["MARKS", "SILENT", "View", "arguments_line", "mark_of", "result_line", "retry_line"]
 
-PATIENCE = 0.3  # seconds before it is said that something is being waited for: a quick answer never flickers
 THOUGHTS = 4  # lines of thinking that are shown while it goes on
 LONG = 2000  # characters of thinking without a line end
 LARGE = 10_000  # characters of arguments that are not looked into
@@ -55,12 +55,6 @@ MARKS = {
     "tools": "stopped at the limit of steps",
 }
 
-_DOING = {
-    "connecting": "connecting to {}",
-    "answering": "waiting for {}",
-    "compacting": "{} summarises what was said so far",
-}
-
 
 class View:
     """The events of one turn, as lines. `thinking="full"` keeps what the model showed of its thinking, `"short"` how long it took."""
@@ -69,13 +63,11 @@ class View:
         self,
         width: int,
         *,
-        model: str = "",
         color: bool = True,
         thinking: Literal["short", "full"] = "short",
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.width = width
-        self._model = one_line(model, 60) or "the model"
         self._color = color
         self._full = thinking == "full"
         self._clock = clock
@@ -85,7 +77,6 @@ class View:
         self._speaker = ""  # whose unfinished words the tail shows
         self._thoughts: dict[str, _Thought] = {}
         self._running: dict[str, _Running] = {}
-        self._waiting: tuple[float, str] | None = None
         self._silent = False  # the last answer had nothing in it
         self._spoke = False
 
@@ -98,9 +89,6 @@ class View:
             self._think(event.source, event.text)
             return
         match event:
-            case Waiting(what=what):
-                self._waiting = (self._waiting[0] if self._waiting else self._clock(), what)
-                return
             case ToolProgress(call_id=call_id, text=text):
                 if call_id in self._running:
                     self._running[call_id].progress = text
@@ -117,16 +105,14 @@ class View:
                 self._aside(event)
             case TurnEnded():
                 self._end(event)
-        self._waiting = None
 
     def close(self) -> None:
         """Nothing more comes: what was unfinished is finished as it is."""
         for source in dict.fromkeys((*self._streams, *self._thoughts)):
             self._finish(source)
         for one in self._running.values():
-            self._put("aside", one.source, self._call(one, one.line(self.width - 20), "  " + self._paint("33", "→ not finished")))
+            self._put("aside", one.source, self._call(one, one.line(self.width - 20), "  " + self._paint("warn", "→ not finished")))
         self._running.clear()
-        self._waiting = None
 
     def take(self) -> str:
         """What has been finished since the last time: whole lines."""
@@ -140,7 +126,7 @@ class View:
         kind = ""
         for source, thought in self._thoughts.items():
             kind = kind or "aside"
-            lines += _indented(source, [self._paint("2", line) for line in thought.lines(width - 2 - _depth(source), self._full)])
+            lines += _indented(source, [self._paint("dim", line) for line in thought.lines(width - 2 - _depth(source), self._full)])
         if stream := self._streams.get(self._speaker):
             text = stream.tail_lines(width - _depth(self._speaker), height)
             kind = kind or (text and "text") or ""
@@ -149,12 +135,7 @@ class View:
             kind = kind or "aside"
             lines += _indented(one.source, [self._call(one, one.line(width - _depth(one.source) - 2), "")])
             if one.progress:
-                lines += _indented(one.source, [self._paint("2", f"  {one_line(one.progress, width - 4 - _depth(one.source))}")])
-        if self._waiting and not lines and self._clock() - self._waiting[0] >= PATIENCE:
-            kind = "aside"
-            what = self._waiting[1]
-            doing = _DOING[what].format(self._model) if what in _DOING else what
-            lines.append(self._paint("2", one_line(doing, width)))
+                lines += _indented(one.source, [self._paint("dim", f"  {one_line(one.progress, width - 4 - _depth(one.source))}")])
         if kind and self._last[0] not in ("", kind) and lines and lines[0]:
             lines.insert(0, "")
         return lines[-height:] if height > 0 else []
@@ -164,7 +145,6 @@ class View:
         if stream is None:
             self._finish(source)
             stream = self._streams[source] = Stream(self.width - _depth(source), color=self._color)
-        self._waiting = None
         self._spoke = True
         self._speaker = source
         if finished := stream.feed(text):
@@ -176,7 +156,6 @@ class View:
         if thought is None:
             self._finish(source)
             thought = self._thoughts[source] = _Thought(self._clock())
-        self._waiting = None
         thought.text = thought.text + visible(text)
         if not self._full:
             thought.text = thought.text[-1000:]
@@ -195,33 +174,31 @@ class View:
             else:
                 seconds = self._clock() - thought.began
                 took = f"{seconds:.0f} s" if seconds >= 1 else "a moment"
-                self._put("aside", source, self._paint("2", f"thought for {took}"))
+                self._put("aside", source, self._paint("dim", f"thought for {took}"))
 
     def _put_thought(self, source: str, thought: _Thought) -> None:
         lines = thought.whole(self.width - 2 - _depth(source))
-        self._put("aside", source, "\n".join(self._paint("2", line) for line in lines))
+        self._put("aside", source, "\n".join(self._paint("dim", line) for line in lines))
 
     def _aside(self, event: Retrying | Aside) -> None:
         room = self.width - 4
         line = retry_line(event, room) if isinstance(event, Retrying) else aside_line(event, room)
-        self._put("aside", event.source, self._paint("2", line))
-        if isinstance(event, Switched) and "/" not in event.source:
-            self._model = one_line(event.model, 60)
+        self._put("aside", event.source, self._paint("dim", line))
 
     def _finished_call(self, event: ToolFinished) -> None:
         self._finish(event.source)
         one = self._running.pop(event.call_id, None) or _Running(ToolStarted(event.source, event.thread, event.call_id, event.name))
-        color = "33" if event.denied else "31" if event.is_error else "32"
+        color: Role = "warn" if event.denied else "failed" if event.is_error else "ok"
         took = f" ({event.seconds:.1f} s)" if event.seconds >= 1 else ""
         room = self.width - _depth(one.source) - len(took) - 6
         call = one.line(max(room - len(result_line(event, room)), room * 6 // 10))
         result = result_line(event, max(room - len(call), 8))
         words = self._paint(color, f"→ {result}") if event.is_error else f"→ {result}"
-        self._put("aside", one.source, self._call(one, call, f"  {words}{self._paint('2', took)}", color))
+        self._put("aside", one.source, self._call(one, call, f"  {words}{self._paint('dim', took)}", color))
 
-    def _call(self, one: _Running, call: str, result: str, color: str = "2") -> str:
+    def _call(self, one: _Running, call: str, result: str, color: Role = "dim") -> str:
         """`● name(arguments)  → result`"""
-        return f"{self._paint(color, '●')} {self._paint('1', one.name)}{self._paint('2', call.removeprefix(one.name))}{result}"
+        return f"{self._paint(color, '●')} {self._paint('bold', one.name)}{self._paint('dim', call.removeprefix(one.name))}{result}"
 
     def _end(self, event: TurnEnded) -> None:
         if "/" in event.source:
@@ -229,7 +206,7 @@ class View:
         else:
             self.close()
         if mark := mark_of(event, spoke=self._spoke, silent=self._silent):
-            self._put("mark", event.source, "\n".join(self._paint("33", line) for line in wrapped(mark, self.width)))
+            self._put("mark", event.source, "\n".join(self._paint("warn", line) for line in wrapped(mark, self.width)))
 
     def _put(self, kind: str, source: str, text: str) -> None:
         """Lines that are finished. A blank line parts them from what is of another kind; an agent's name stands above its words."""
@@ -239,13 +216,13 @@ class View:
             if self._last[0]:
                 self._done.append("\n")
             if "/" in source and source != self._last[1]:
-                self._done.append(f"{' ' * (_depth(source) - 2)}{self._paint('2', one_line(source.rpartition('/')[2], 40))}\n")
+                self._done.append(f"{' ' * (_depth(source) - 2)}{self._paint('dim', one_line(source.rpartition('/')[2], 40))}\n")
             self._last = (kind, source)
         text = text.removesuffix("\n")
         self._done.append("\n".join(_indented(source, text.split("\n"))) + "\n" if "/" in source else text + "\n")
 
-    def _paint(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if text and (self._color or code in "12") else text
+    def _paint(self, role: Role, text: str) -> str:
+        return (theme.current() if self._color else theme.NONE).paint(role, text)
 
 
 class _Thought:
@@ -305,12 +282,6 @@ def result_line(event: ToolFinished, width: int) -> str:
     more = rest.count("\n") + 1 if rest else 0
     tail = f" (+{more} line{'s' if more > 1 else ''})" if more else ""
     return (one_line(first, max(width - len(tail), 8)) or ("failed" if event.is_error else "done")) + tail
-
-
-def retry_line(event: Retrying, width: int = 200) -> str:
-    """`retry 2 of 4 in 7 s: the server is overloaded`"""
-    reason = f"{event.status} {event.reason}" if event.status and str(event.status) not in event.reason else event.reason
-    return one_line(f"retry {event.attempt} of {event.attempts} in {seconds(event.delay)}: {reason}", max(width, 40))
 
 
 def mark_of(event: TurnEnded, *, spoke: bool, silent: bool = False) -> str:

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 __all__ = ["Row", "Setup", "benchmark", "everything"]
 
-MODULES = ("start", "answer", "library", "screen", "disk", "memory")
+MODULES = ("start", "answer", "library", "screen", "live", "disk", "memory")
 
 
 class Row(Struct, frozen=True):

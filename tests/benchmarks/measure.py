@@ -190,6 +190,10 @@ class Pty:
         self._from = found.end()
         return came
 
+    def forget(self) -> None:
+        """What has come until now is not what the next `until` looks for."""
+        self._from = len(self.seen)
+
     def rest(self, seconds: float) -> None:
         """Let it run for so long, and read what it writes."""
         end = monotonic() + seconds
@@ -217,4 +221,6 @@ class Pty:
         self.seen += data
         for _ in range(data.count(b"\x1b[6n")):  # where is the cursor?
             self.send(b"\x1b[1;1R")
+        for _ in range(data.count(b"\x1b[c")):  # what are you?
+            self.send(b"\x1b[?62;22c")
         return bool(data)

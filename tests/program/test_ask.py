@@ -428,6 +428,127 @@ class TestTools:
         assert "add" in done.stderr
 
 
+class TestGoingOn:
+    @pytest.fixture
+    def half(self, server: ModelServer) -> str:
+        """The thread of an answer that was cut off."""
+        server.stalls("mid-stream", text="Once upon a time" * 2)
+        done = agentcli("ask", "--idle-timeout", "0.3", "a story", server=server)
+        assert (done.returncode, done.stdout.rstrip("\n")) == (75, "Once upon a time")
+        server.afresh()
+        return str(threads()[0]["id"])
+
+    @pytest.mark.parametrize("options", [("-c",), ("-t", "ID", "-c"), ("-t", "ID", "--continue", "-m", "openai/other")])
+    def test_what_is_new_is_printed_and_the_thread_has_the_whole(self, options: Any, half: str, server: ModelServer) -> None:
+        server.says(" there was", chunks=3)
+        done = agentcli("ask", *(half if one == "ID" else one for one in options), server=server)
+        assert (done.stdout, done.stderr, done.returncode) == (" there was\n", "", 0)
+        (thread,) = threads()
+        assert [message["parts"][-1]["text"] for message in thread["messages"]] == ["a story", "Once upon a time there was"]
+        assert thread["messages"][1]["stop"] == "done"
+        sent = server.requests[0].body["messages"]
+        assert [message["role"] for message in sent] == ["user", "assistant", "user"]
+        assert sent[1]["content"] == "Once upon a time"
+
+    def test_as_json_it_is_the_whole(self, half: str, server: ModelServer) -> None:
+        done = agentcli("ask", "-t", half, "-c", "--json", server=server.says(" there was"))
+        answer = json.loads(done.stdout)
+        assert (answer["text"], answer["stop"], answer["usage"]["total"]) == ("Once upon a time there was", "done", 52)
+
+    def test_as_events_the_pieces_are_new_and_the_message_is_whole(self, half: str, server: ModelServer) -> None:
+        done = agentcli("ask", "-t", half, "-c", "--jsonl", server=server.says(" there was"))
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        assert "".join(event["text"] for event in events if event["event"] == "text_delta") == " there was"
+        (added,) = [event["message"] for event in events if event["event"] == "message_added"]
+        assert added["parts"] == [{"type": "text", "text": "Once upon a time there was"}]
+        assert events[-1]["text"] == "Once upon a time there was"
+
+    def test_cut_off_again_it_is_gone_on_with_again(self, half: str, server: ModelServer) -> None:
+        server.stalls("mid-stream", text=" there was" * 2).then.says(" a fox")
+        done = agentcli("ask", "-t", half, "-c", "--json", "--idle-timeout", "0.3", server=server)
+        assert (json.loads(done.stdout)["text"], done.returncode) == ("Once upon a time there was", 75)
+        assert agentcli("ask", "-t", half, "-c", "--json", server=server).returncode == 0
+        assert threads()[0]["messages"][1]["parts"][0]["text"] == "Once upon a time there was a fox"
+
+    def test_after_a_kill_it_is_what_there_was_and_what_had_come(self, half: str, server: ModelServer) -> None:
+        server.stalls("mid-stream", text=" there was" * 2).then.says(" a fox")
+        program = start("ask", "-t", half, "-c", server=server)
+        assert program.stdout
+        assert os.read(program.stdout.fileno(), 100) == b" there was"
+        journal = Path(os.environ["AGENTCLI_HOME"]) / "threads" / f"{half}.journal"
+        server.wait_until(lambda: b" there was" in journal.read_bytes())
+        program.kill()
+        program.communicate(timeout=10)
+        done = agentcli("ask", "-t", half, "-c", "--json", server=server)
+        assert json.loads(done.stdout)["text"] == "Once upon a time there was a fox"
+
+    def test_if_nothing_comes_the_thread_is_as_it_was(self, half: str, server: ModelServer) -> None:
+        before = threads()[0]["messages"]
+        done = agentcli("ask", "-t", half, "-c", server=server.fails(401))
+        assert (done.returncode, threads()[0]["messages"]) == (69, before)
+
+    def test_a_copy_goes_on_and_the_thread_stays(self, half: str, server: ModelServer) -> None:
+        assert agentcli("ask", "-t", half, "-c", "--fork", server=server.says(" there was")).returncode == 0
+        assert [thread["messages"][1]["stop"] for thread in threads()] == ["failed", "done"]
+
+    def test_a_question_that_was_never_answered_is_asked_again(self, server: ModelServer) -> None:
+        assert agentcli("ask", "hi", server=server.fails(401)).returncode == 69
+        server.afresh()
+        assert agentcli("ask", "-c", server=server.says("Hello")).stdout == "Hello\n"
+        assert [message["role"] for message in threads()[0]["messages"]] == ["user", "assistant"]
+
+    @pytest.mark.parametrize("form", [(), ("--json",)])
+    def test_there_may_be_nothing_to_go_on_from(self, form: tuple[str, ...], server: ModelServer) -> None:
+        agentcli("ask", "hi", server=server.says("Hello"))
+        done = agentcli("ask", "-c", *form, server=server)
+        assert done.returncode == 2
+        assert "nothing to go on from" in done.stderr
+        assert "hint: " in done.stderr
+        assert len(server.requests) == 1
+
+    def test_without_any_thread(self, server: ModelServer) -> None:
+        done = agentcli("ask", "-c", server=server)
+        assert done.returncode == 2
+        assert "no thread to continue" in done.stderr
+
+    def test_a_prompt_is_the_next_question(self, half: str, server: ModelServer) -> None:
+        server.says("Yes.")
+        assert agentcli("ask", "-c", "Well?", server=server).stdout == "Yes.\n"
+        assert agentcli("ask", "-c", server=server, stdin="And?\n").stdout == "Yes.\n"
+        roles = [message["role"] for message in threads()[0]["messages"]]
+        assert roles == ["user", "assistant", "user", "assistant", "user", "assistant"]
+
+    def test_two_threads_for_one_prompt_are_one_too_many(self, half: str, server: ModelServer) -> None:
+        assert agentcli("ask", "-t", half, "-c", "Well?", server=server).returncode == 2
+        assert agentcli("ask", "-t", half, "-c", server=server, stdin="Well?").returncode == 2
+        assert agentcli("ask", "-t", half, "-c", "-f", __file__, server=server).returncode == 2
+        assert agentcli("ask", "-t", half, "-c", "", server=server).returncode == 2
+        assert server.requests == []
+
+    def test_a_stdin_that_is_silent_is_not_waited_for(self, half: str, server: ModelServer) -> None:
+        program = start("ask", "-t", half, "-c", server=server.says(" there was"), stdin=subprocess.PIPE)
+        out, err = _left_open(program)
+        assert out == b" there was\n"
+        assert err == b"" or b"nothing came on stdin" in err
+
+    def test_a_schema_is_held_to_the_whole(self, server: ModelServer) -> None:
+        server.stalls("mid-stream", text='{"name": "A' * 2).then.says('da"}')
+        agentcli("ask", "--json", "--idle-timeout", "0.3", "who?", server=server)
+        done = agentcli("ask", "-c", "--schema", "name", server=server)
+        assert (done.returncode, json.loads(done.stdout)) == (0, {"name": "Ada"})
+        assert "response_format" not in server.requests[1].body
+
+
+def _left_open(program: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """What a program says whose stdin stays open and silent."""
+    assert program.stdin
+    assert program.stdout
+    assert program.stderr
+    program.wait(timeout=20)
+    with program.stdin, program.stdout, program.stderr:
+        return program.stdout.read(), program.stderr.read()
+
+
 class TestSchema:
     def test_the_answer_fits(self, server: ModelServer) -> None:
         server.says('```json\n{"name": "Ada", "age": 36}\n```')

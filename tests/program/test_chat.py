@@ -36,7 +36,14 @@ def prompts(terminal: Terminal) -> int:
 
 
 def ready(terminal: Terminal) -> bool:
-    return prompts(terminal) > 0
+    """Does the prompt stand, with nothing on it?"""
+    return next((row for row in reversed(terminal.screen()) if row), "") == ">"
+
+
+def asked(terminal: Terminal) -> bool:
+    """Does the input line belong to a question?"""
+    rows = [row for row in terminal.screen() if row]
+    return bool(rows) and rows[-1].startswith("?")
 
 
 @pytest.fixture
@@ -245,8 +252,10 @@ class TestCommands:
         ask(terminal, "/new")
         ask(terminal, "second")
         assert len(threads()) == 2
-        ask(terminal, "/threads")
-        terminal.until("  1  ")
+        terminal.send("/threads\r")
+        terminal.until("Enter opens")
+        terminal.send("\x1b")
+        terminal.until(ready)
         first = next(thread["id"] for thread in threads() if thread["title"] == "first")
         ask(terminal, f"/resume {first[:6]}")
         ask(terminal, "third")
@@ -259,6 +268,9 @@ class TestCommands:
         ask(terminal, "/undo")
         terminal.until("Taken back: one")
         assert threads()[0]["messages"] == []
+        terminal.until("\n> one")
+        terminal.send("\x03")
+        terminal.until(ready)
         ask(terminal, "/undo")
         terminal.until("nothing to take back")
 
@@ -317,7 +329,7 @@ class TestApproval:
         with chat(server, "--tool", "mine.py:risky", cwd=folder) as terminal:
             terminal.until(ready)
             terminal.send("go\r")
-            terminal.until("or say why not:")
+            terminal.until(asked)
             assert "\u202e" not in terminal.text()
             assert not (folder / "ran").exists()
             terminal.send(f"{answer}\r")
@@ -332,7 +344,7 @@ class TestApproval:
             terminal.send("go\r")
             server.wait_until(lambda: server.requests)
             terminal.send("y\r")
-            terminal.until("or say why not:")
+            terminal.until(asked)
             terminal.send("\r")
             terminal.until("Fine.")
         assert not (folder / "ran").exists()
@@ -342,7 +354,7 @@ class TestApproval:
         with chat(server, "--tool", "mine.py:risky", cwd=folder) as terminal:
             terminal.until(ready)
             terminal.send("go\r")
-            terminal.until("or say why not:")
+            terminal.until(asked)
             terminal.send("a\r")
             terminal.until("Fine.")
             assert (folder / "ran").read_text() == "xx"
@@ -358,7 +370,7 @@ class TestApproval:
             terminal.until(ready)
             modes = terminal.modes()
             terminal.send("go\r")
-            terminal.until("or say why not:")
+            terminal.until(asked)
             terminal.send("\x03")
             terminal.until(lambda terminal: prompts(terminal) == 2)
             assert terminal.modes() == modes

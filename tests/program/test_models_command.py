@@ -235,9 +235,9 @@ def test_prices_of_the_package(tmp_path: Path) -> None:
 
 def offered(*words: str, **env: str) -> list[str]:
     """What the shell would be told for the last of the words."""
-    done = agentcli(_AGENTCLI_COMPLETE="complete_bash", COMP_WORDS="\n".join(("agentcli", *words)), COMP_CWORD=str(len(words)), **env)
+    done = agentcli(*words, _AGENTCLI_COMPLETE="fish", **env)
     assert done.stderr == ""
-    return done.stdout.split()
+    return [line.partition("\t")[0] for line in done.stdout.splitlines()[1:]]
 
 
 def test_the_shell_completes_what_was_listed_and_aliases(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ class TestTerminal:
         agentcli("ask", "日本", *script({"text": "ok"}))
         env = environment(LC_ALL="C", LANG="C", PYTHONUTF8="0", PYTHONIOENCODING="ascii", PYTHONCOERCECLOCALE="0")
         with Terminal([*PROGRAM, "resume"], env=env) as terminal:
-            terminal.until("Which one?")
+            terminal.until("Which thread?")
 
 
 class TestReaders:

@@ -33,7 +33,7 @@ def test_an_answer(server: ModelServer) -> None:
     outcome = run(server.says("Hello there", chunks=3))
     assert outcome.whole
     assert outcome.text == "Hello there"
-    assert outcome.waits == ["connecting", "answering"]
+    assert outcome.waits == ["connecting", "sent", "answering"]
     (asked,) = server.requests
     assert asked.headers["authorization"] == "Bearer sk-secret"
     assert asked.headers["accept-encoding"] == "identity"
@@ -102,7 +102,7 @@ def test_what_may_pass_is_tried_again(server: ModelServer, status: int, retry_af
     (retry,) = outcome.retries
     assert (retry.attempt, retry.attempts, retry.status) == (1, 1, status)
     assert retry.delay == 0.01 if retry_after else 0 <= retry.delay <= 0.5
-    assert outcome.waits == ["connecting", "answering"] * 2
+    assert outcome.waits == ["connecting", "sent", "connecting", "sent", "answering"]
 
 
 @pytest.mark.parametrize(("status", "exit_code"), [(429, Exit.TRY_LATER), (503, Exit.TRY_LATER), (500, Exit.UNAVAILABLE)])

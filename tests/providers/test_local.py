@@ -37,7 +37,7 @@ from agentcli.providers.local import NOTE, Local, child, installed, note
 from agentcli.providers.local import process as processes
 from agentcli.providers.local.process import hold, let_go
 from tests.providers.asking import open_files
-from tests.providers.tiny_model import TOOLS, tiny_model
+from tests.providers.tiny_model import TEMPLATE, TOOLS, tiny_model
 
 CALL = ("<tool_call>", '\n{"name": "clock", ', '"arguments": {"zone": "UTC"}}', "\n</tool_call>")
 PATIENT = Clocks(idle=20.0)
@@ -158,6 +158,14 @@ def test_an_answer(model: Path) -> None:
     assert [chunk.text for chunk in chunks if isinstance(chunk, TextChunk)] == ["Red", ",", " green", " and", " blue", "."]
     assert [(chunk.usage.input, chunk.usage.output) for chunk in chunks if isinstance(chunk, UsageChunk)] == [(5, 7)]
     assert chunks[-1] == StopChunk("done")
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, TOOLS], ids=["plain", "tools"])
+def test_an_answer_that_was_cut_off_is_gone_on_with_from_its_own_words(template: str, tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "tiny.gguf", template=template)
+    said = Message(role="assistant", stop="interrupted", parts=user("Red,").parts)
+    chunks = ask(request(model, "Hi", said, "Go on with it.", begun=True))
+    assert text_of(chunks) == " green and blue."
 
 
 def test_names(model: Path, tmp_path: Path) -> None:

@@ -248,6 +248,18 @@ def test_an_answer_cut_off_after_so_many_characters(tmp_path: Path, after: int) 
     assert (error.kind, error.message) == ("cut", "the answer was cut off")
 
 
+@pytest.mark.parametrize("after", [4, 8, 12])
+def test_an_answer_that_was_cut_off_is_gone_on_with_behind_the_fault(after: int, tmp_path: Path) -> None:
+    one = {"when": "hi", "reasoning": "Hm.", "text": "Hello there", "fault": {"kind": "cut", "after": after}}
+    agent = Agent(scripted(written(tmp_path, {"turn": [one, {"text": "?"}]}, "a.json")), "any")
+    thread = Thread()
+    with pytest.raises(ProviderError):
+        asyncio.run(collect(agent.stream("hi", thread)))
+    assert thread.messages[-1].text == "Hello there"[: after - 3]
+    asyncio.run(collect(agent.stream(None, thread)))
+    assert [message.text for message in thread.messages] == ["hi", "Hello there"]
+
+
 def test_a_stall_ends_with_the_idle_clock(tmp_path: Path) -> None:
     provider = scripted(written(tmp_path, '[[turn]]\ntext = "Hello there"\nfault = {kind = "stalled", after = 5}'), idle=0.1)
     began = monotonic()

@@ -36,6 +36,12 @@ class TunnelProxy:
         started.set()
         await self._stop.wait()
         listening.close()
+        while left := asyncio.all_tasks() - {asyncio.current_task()}:  # one that left early may only now be noticed
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=1)
+        for _ in range(3):
+            await asyncio.sleep(0)  # what was closed is closed in the next rounds of the loop
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -80,8 +86,10 @@ class TunnelProxy:
         return f"{host}:{port}"
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+        try:
+            with suppress(OSError):
+                while data := await reader.read(65536):
+                    writer.write(data)
+                    await writer.drain()
+        finally:
+            writer.close()

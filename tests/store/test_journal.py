@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -31,10 +32,12 @@ from agentcli.core.event import (
     ToolStarted,
     Waiting,
 )
-from agentcli.core.message import Blob, Message, ToolCall, ToolResult, assistant, user
+from agentcli.core.message import Blob, Message, Reasoning, Text, ToolCall, ToolResult, assistant, user
+from agentcli.core.provider import Chunk, ReasoningChunk, Request, TextChunk
 from agentcli.core.thread import MAY_HAVE_RUN, NOT_RUN, Thread, sendable
 from agentcli.core.tool import tool
 from agentcli.errors import UserError
+from agentcli.session import Session
 from agentcli.store import disk, replay
 from agentcli.store.journal import Writer
 from agentcli.store.threads import Store
@@ -710,3 +713,179 @@ def test_a_turn_that_compacts_and_crashes_anywhere_can_go_on(store: Store) -> No
         opened = store.open(mine.id) if store.path(mine.id).exists() or length or mine.messages else mine
         assert len(opened.standing) == any(isinstance(event, Compacted) for event in events[:length])
         assert sendable(view(opened)) == view(opened)
+
+
+# An answer that is gone on with
+
+
+def begun_thread(store: Store) -> Thread:
+    thread = Thread.of(user("one"), Message(role="assistant", model="fake/m", stop="timed_out", parts=(Reasoning("hm"), Text("Once"))))
+    store.save(thread)
+    return thread
+
+
+def going_on(thread: Thread) -> list[Event]:
+    """The events of a turn that goes on with the thread's last answer, and runs a tool in it."""
+    provider = ScriptedProvider(
+        [ReasoningChunk("well"), TextChunk(" upon"), TextChunk(" a time:"), *calls(("add", '{"a": 2, "b": 2}'))], says("4", ".")
+    )
+    agent = Agent(provider, "m", tools=[add])
+
+    async def run() -> list[Event]:
+        async with aclosing(agent.stream(None, Thread.load(thread.dump()))) as events:
+            return [event async for event in events]
+
+    return asyncio.run(run())
+
+
+def test_a_crash_while_an_answer_is_gone_on_with_leaves_what_there_was_and_what_had_come(store: Store) -> None:
+    thread = begun_thread(store)
+    with store.hold(thread) as writer:
+        writer.begin(model="fake/m", goes_on=True)
+        writer.record(ReasoningDelta(NAME, thread.id, "well"))
+        writer.record(TextDelta(NAME, thread.id, " upon"))
+        writer.record(TextDelta("agentcli/other", thread.id, "not mine"))
+        writer.flush()
+        crash(store, writer)
+    opened = store.open(thread.id)
+    assert texts(opened) == ["one", "Once upon"]
+    last = opened.messages[-1]
+    assert (last.id, last.stop, last.parts) == (
+        thread.messages[-1].id,
+        "crashed",
+        (Reasoning("hm"), Reasoning("well"), Text("Once upon")),
+    )
+    assert store.open(thread.id).messages == opened.messages
+    with store.hold(opened) as writer:
+        writer.begin(model="fake/other", goes_on=True)
+        writer.record(TextDelta(NAME, thread.id, " a"))
+        writer.flush()
+        crash(store, writer)
+    opened = store.open(thread.id)
+    assert texts(opened) == ["one", "Once upon a"]
+    assert opened.messages[-1].model == "fake/other"
+
+
+@pytest.mark.parametrize("came", [[], [Waiting(NAME, "", "answering")], [ReasoningDelta(NAME, "", "well")]])
+def test_a_crash_before_any_more_words_leaves_the_answer_as_it_was(came: list[Event], store: Store) -> None:
+    thread = begun_thread(store)
+    with store.hold(thread) as writer:
+        writer.begin(model="fake/m", goes_on=True)
+        for event in came:
+            writer.record(event)
+        writer.flush()
+        crash(store, writer)
+    assert store.open(thread.id).messages == thread.messages
+
+
+def test_every_cut_of_a_journal_of_an_answer_that_is_gone_on_with(store: Store) -> None:
+    """At every byte: the answer is what it was and a beginning of what came, and never less than was on the disk before."""
+    thread = begun_thread(store)
+    events = going_on(thread)
+    recorded = [event.message for event in events if isinstance(event, MessageAdded)]
+    assert [message.text for message in recorded] == ["Once upon a time:", "", "4."]
+    document = store.path(thread.id).read_bytes()
+    writer = store.hold(thread)
+    writer.begin(model="fake/m", goes_on=True)
+    for event in events:
+        writer.record(event)
+    writer.flush()
+    crash(store, writer)
+    path = store.threads / f"{thread.id}.journal"
+    whole = path.read_bytes()
+    seen: list[str] = []
+    for length in range(whole.index(b"\n") + 1, len(whole) + 1):
+        store.path(thread.id).write_bytes(document)
+        path.write_bytes(whole[:length])
+        opened = store.open(thread.id)
+        assert sendable(opened.messages)[-1].parts
+        assert opened.settle() == []
+        assert opened.messages[0] == thread.messages[0]
+        assert opened.messages[1].id == thread.messages[1].id
+        assert (opened.messages[1] == thread.messages[1]) == (opened.messages[1].stop == "timed_out")
+        said = "".join(texts(opened)[1:])
+        assert said == "Once upon a time:4."[: len(said)]
+        assert not seen or said.startswith(seen[-1])
+        if not seen or said != seen[-1]:
+            seen.append(said)
+    assert seen == ["Once", "Once upon", "Once upon a time:", "Once upon a time:4", "Once upon a time:4."]
+    assert opened.messages[1:] == recorded
+
+
+def test_a_journal_of_an_older_version_does_not_join_answers(store: Store) -> None:
+    thread = begun_thread(store)
+    with store.hold(thread) as writer:
+        writer.begin(model="fake/m")
+        writer.record(TextDelta(NAME, thread.id, "Twice"))
+        writer.flush()
+        path = store.threads / f"{thread.id}.journal"
+        header, rest = path.read_bytes().split(b"\n", 1)
+        old = {key: value for key, value in msgspec.json.decode(header).items() if key != "goes_on"}
+        crash(store, writer)
+    path.write_bytes(msgspec.json.encode(old) + b"\n" + rest)
+    opened = store.open(thread.id)
+    assert texts(opened) == ["one", "Once", "Twice"]
+    assert opened.messages[1] == thread.messages[1]
+
+
+def test_an_answer_gone_on_with_that_could_not_be_saved_is_in_the_next_journal(store: Store) -> None:
+    thread = begun_thread(store)
+    events = going_on(thread)
+    with store.hold(thread) as writer:
+        writer.begin(model="fake/m", goes_on=True)
+        for event in events:
+            writer.record(event)
+        thread.messages[1:] = [event.message for event in events if isinstance(event, MessageAdded)]
+        writer.begin(model="fake/m")  # the save failed, and the next turn begins
+        writer.record(added(user("next")))
+        crash(store, writer)
+    assert texts(store.open(thread.id)) == ["one", "Once upon a time:", "", "4.", "next"]
+
+
+def test_whenever_going_on_is_cancelled_the_document_has_what_was_shown(store: Store) -> None:
+    """Through the session: at every moment, once and twice."""
+
+    class Slow(ScriptedProvider):
+        async def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
+            async with aclosing(super().stream(request)) as chunks:
+                async for chunk in chunks:
+                    await asyncio.sleep(0)
+                    yield chunk
+
+    async def main() -> int:
+        moments = 0
+        while True:
+            thread = begun_thread(store)
+            provider = Slow([TextChunk(" upon"), TextChunk(" a time:"), *calls(("add", '{"a": 2, "b": 2}'))], says("4", "."))
+            session = Session(Agent(provider, "m", tools=[add]), thread, store.hold)
+            session.say_meanwhile("and 5?")
+            shown: list[str] = []
+
+            def show(event: Event, shown: list[str] = shown) -> None:
+                if isinstance(event, TextDelta):
+                    shown.append(event.text)
+
+            task = asyncio.create_task(session.go_on(show))
+            for _ in range(moments // 2):
+                await asyncio.sleep(0)
+            if task.done():
+                session.close()
+                return moments
+            task.cancel()
+            if moments % 2:
+                await asyncio.sleep(0)
+                task.cancel()
+            await asyncio.wait([task], timeout=5)
+            assert task.cancelled()
+            session.close()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            opened = store.open(thread.id)
+            assert opened.messages == thread.messages
+            answers = [message.text for message in opened.messages if message.role == "assistant"]
+            assert "".join(answers) == "Once" + "".join(shown)
+            said = [message.text for message in (*opened.messages[1:], *session.unsaid()) if message.role == "user"]
+            assert said == ["and 5?"]
+            moments += 1
+
+    assert asyncio.run(main()) > 20

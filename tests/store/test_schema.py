@@ -67,7 +67,7 @@ def everything() -> Thread:
     thread = Thread.of(
         user("look", Blob("image/png", b"small", name="a.png"), Blob("image/png", b"x" * 50_000)),
         Message(
-            role="assistant", author="agentcli", model="fake/m", stop="tools", usage=Usage(1, 2, 3, 4),
+            role="assistant", author="agentcli", model="fake/m", stop="tools", usage=Usage(1, 2, 3, 4), earlier=Usage(1, 1),
             parts=(Reasoning("hm", {"fake": {}}), Text("yes"), call),
         ),
         Message(role="tool", parts=(ToolResult("c1", "4", is_error=True),)),

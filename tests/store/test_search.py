@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentcli.core.event import MessageAdded
 from agentcli.core.message import Message, Reasoning, Text, ToolCall, ToolResult, assistant, user
 from agentcli.core.thread import Thread
 from agentcli.store.search import found, suspect
@@ -108,3 +109,32 @@ def test_the_quick_test_never_misses_what_is_there(needle: str, before: str, aft
     assert suspect(needle)(data)
     (*hits,) = found(needle, None, Thread.load(data).messages)  # type: ignore[arg-type]
     assert hits
+
+
+def test_threads_in_which_all_words_are_said(store: Store) -> None:
+    thread = Thread.of(user("one Needle\nand hay"), assistant("a stone\nneedle, hay and stone"))
+    other = Thread.of(user("needle"))
+    for each in (thread, other):
+        store.save(each)
+    rows = {row.id: row for row in store.rows()}
+    first, second = rows[thread.id], rows[other.id]
+    found = list(
+        store.find([(first, ["needle"]), (first, ["stone", "HAY", "needle"]), (second, ["needle", "hay"]), (second, ["needle"])])
+    )
+    assert [hit and hit.line for hit in found] == ["one Needle", "needle, hay and stone", None, "needle"]
+    store.path(other.id).write_bytes(b"{ needle")
+    store.delete(thread.id)
+    assert list(store.find([(first, ["needle"]), (second, ["needle"])])) == [None, None]
+
+
+def test_what_is_in_flight_is_seen_and_nothing_is_written(store: Store) -> None:
+    thread = Thread.of(user("first"))
+    with store.hold(thread) as writer:
+        writer.commit()
+        writer.begin()
+        writer.record(MessageAdded("agentcli", thread.id, message=user("a needle")))
+        before = {path: path.read_bytes() for path in store.threads.iterdir()}
+        assert [message.text for message in store.seen(thread.id).messages] == ["first", "a needle"]
+        (row,) = store.rows()
+        assert [hit and hit.line for hit in store.find([(row, ["needle"])])] == ["a needle"]
+        assert {path: path.read_bytes() for path in store.threads.iterdir()} == before

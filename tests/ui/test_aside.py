@@ -51,12 +51,12 @@ def test_what_is_waited_for_names_the_model_that_is_asked_now() -> None:
 
     def tail(*events: Event) -> str:
         shown(*events)
-        shown.clock.now += 1
+        shown.clock.now += 0.9
         shown.renderer.tick()
         return shown.lines[-1]
 
     assert tail(Waiting(WHO, THREAD, "compacting")) == "openai/gpt summarises what was said so far"
-    assert tail(Waiting(WHO, THREAD, "answering")) == "waiting for openai/gpt"
+    assert tail(Waiting(WHO, THREAD, "sent")) == "sent, waiting for openai/gpt"
     assert (
         tail(Switched(f"{WHO}/inner", THREAD, "c/x", "d/y", "busy"), Waiting(WHO, THREAD, "connecting")) == "connecting to openai/gpt"
     )

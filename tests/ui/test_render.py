@@ -52,7 +52,7 @@ class Clock:
 class Shown:
     """A renderer, and what it wrote."""
 
-    def __init__(self, size: tuple[int, int] = (60, 20), *, thinking: str = "short", color: bool = True) -> None:
+    def __init__(self, size: tuple[int, int] = (60, 20), *, thinking: str = "short", color: bool = True, quiet: bool = False) -> None:
         self.size = size
         self.file = io.StringIO()
         self.clock = Clock()
@@ -62,6 +62,7 @@ class Shown:
             model="openai/gpt",
             color=color,
             thinking=thinking,  # type: ignore[arg-type]
+            quiet=quiet,
             clock=self.clock,
         )
 
@@ -128,7 +129,7 @@ def test_every_width_ends_with_every_letter(text: str, width: int) -> None:
 
 
 def test_the_unfinished_part_is_seen_at_once_and_drawn_rarely() -> None:
-    shown = Shown()
+    shown = Shown(quiet=True)
     shown(said("A **word** and"))
     assert shown.lines == ["A word and"]
     before = shown.raw
@@ -310,10 +311,11 @@ def test_nothing_is_written_but_what_is_on_the_list() -> None:
 
 def test_a_tool_call_is_one_line() -> None:
     shown = Shown()
-    shown(said("Let me see."), started("1", "read_file", '{"path": "a.py", "lines": [1, 2]}'))
+    shown(said("Let me see."), MessageAdded(WHO, THREAD, message=assistant("Let me see.")))
+    shown(started("1", "read_file", '{"path": "a.py", "lines": [1, 2]}'))
     assert shown.lines == ["Let me see.", "", '● read_file(path="a.py", lines=[1,2])']
     shown(ToolProgress(WHO, THREAD, "1", "half of it"))
-    assert shown.lines[3] == "  half of it"
+    assert shown.lines[3:] == ["  half of it", "", "running read_file 1 s"]
     shown(finished("1", "import os\n\nmore\n", "read_file", seconds=2.04))
     assert len(shown.lines) == 3
     assert shown.lines[2].startswith('● read_file(path="a.py", ')
@@ -350,12 +352,58 @@ def test_waiting_is_said_only_when_it_lasts_and_goes_away() -> None:
     shown.clock.now += 0.2
     shown.renderer.tick()
     assert shown.lines == ["connecting to openai/gpt"]
+    assert "\x1b[2mconnecting to openai/gpt\x1b[0m" in shown.raw
     shown(Waiting(WHO, THREAD, "answering"))
     shown.clock.now += 0.5
     shown.renderer.tick()
-    assert shown.lines == ["waiting for openai/gpt"]
+    assert shown.lines == ["waiting for the first token"]
     shown(said("Hi"), ended())
     assert shown.lines == ["Hi"]
+
+
+def test_the_status_stands_under_the_tail_and_leaves_nothing_behind() -> None:
+    shown = Shown((40, 8))
+    for number in range(200):
+        shown(said(f"word{number} " + "\n\n" * (number % 50 == 49)), every=0.05)
+        if number == 20:
+            assert shown.lines[-1].endswith(" tokens/s")
+            assert shown.lines[-2] == ""
+    shown.clock.now += 9
+    shown.renderer.tick()
+    assert shown.lines[-1] == "silent for 9 s"
+    shown(ended())
+    assert " ".join(shown.lines).split() == [f"word{number}" for number in range(200)]
+
+
+def test_in_a_window_of_few_rows_the_tail_comes_first() -> None:
+    shown = Shown((40, 4))
+    shown(Waiting(WHO, THREAD, "sent"))
+    shown.clock.now += 2
+    shown.renderer.tick()
+    assert shown.lines == ["sent, waiting for openai/gpt 2 s"]
+    shown(said("Words"))
+    shown.clock.now += 8
+    shown.renderer.tick()
+    assert shown.lines == ["Words"]
+
+
+def test_a_question_is_not_a_tools_time() -> None:
+    shown = Shown()
+    shown(started("1", "shell"))
+    shown.renderer.pause()
+    shown.clock.now += 60
+    shown(ToolProgress(WHO, THREAD, "1", "half"))
+    shown.clock.now += 2
+    shown.renderer.tick()
+    assert shown.lines[-1] == "running shell 2 s"
+
+
+def test_who_wants_it_quiet_sees_no_status() -> None:
+    shown = Shown(quiet=True)
+    shown(Waiting(WHO, THREAD, "connecting"))
+    shown.clock.now += 9
+    shown.renderer.tick()
+    assert shown.raw == ""
 
 
 def test_a_retry_is_one_line() -> None:
@@ -369,8 +417,9 @@ def test_thinking_is_short_unless_all_of_it_is_wanted() -> None:
     shown = Shown()
     shown(*thoughts)
     assert shown.lines[0] == "thinking…"
-    assert shown.lines[-1].strip() == "thought 19"
-    assert len(shown.lines) == 5
+    assert shown.lines[-3].strip() == "thought 19"
+    assert shown.lines[-2:] == ["", "thinking 19 s"]
+    assert len(shown.lines) == 7
     shown(said("So."), ended())
     assert shown.lines == ["thought for 20 s", "", "So."]
     shown = Shown(thinking="full")
@@ -451,8 +500,8 @@ def test_an_encoding_without_the_characters_is_no_reason_to_fail() -> None:
     renderer.show(ended())
     assert "né ??".encode("latin-1") in raw.getvalue()
     plain = Plain(file)
-    plain.show(said("日本"))
-    assert raw.getvalue().endswith(b"??")
+    plain.show(said("日本\n"))
+    assert raw.getvalue().endswith(b"??\n")
 
 
 PROGRAM = """

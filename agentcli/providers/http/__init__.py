@@ -9,6 +9,8 @@ StopChunk is the last chunk of an answer. `route` is the way to the server, `tra
   retry is announced before it is waited for. All calls of a key pass one gate (`retry`).
 - **Clocks**: `connect` for the connection; `idle` for the time without *content*: pings, comments and empty pieces do not count.
   They run around single waits, never around a yield, so that a slow consumer is not a slow server.
+- **What is waited for is said** (`core.event.Waiting`), where it happens and before the wait: so a call goes step by step, and between
+  two steps there is neither a clock nor a task. A step that is not taken is not named: a connection that was kept is not made.
 - **An answer that was cut is an error**, and one that had ended is not, even if the connection broke after its end: the decoder says
   which. Redirects are not followed: they would carry the key to another host. A reply is at most 32 MiB, decompressed; what is kept of
   it, without its wrapping, at most 8 Mi characters (`core.provider.LONGEST`).
@@ -18,7 +20,6 @@ StopChunk is the last chunk of an answer. `route` is the way to the server, `tra
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Protocol
@@ -27,19 +28,12 @@ from agentcli.core.event import Retrying, Waiting
 from agentcli.core.provider import CallChunk, Chunk, ProviderError, ReasoningChunk, StopChunk, TextChunk
 from agentcli.providers import Clocks
 from agentcli.providers.fault import FinalError, again
-from agentcli.providers.http.connection import Connection
-from agentcli.providers.http.fault import broken, refused
-from agentcli.providers.http.httpx import httpx
+from agentcli.providers.http.call import Call
 from agentcli.providers.http.retry import Gate, back_off, gate
 from agentcli.providers.http.route import Route
-from agentcli.providers.http.transport import Body, tls_context
+from agentcli.providers.http.tls import tls_context
 
 __all__ = ["Decoder", "Http"]
-
-_REPLY = 32 << 20  # bytes of a reply, decompressed
-_ERROR = 64 << 10  # bytes of an error body that are read
-_PIECE = 1 << 20  # bytes that are decompressed at once
-_REST = 0.1  # seconds to wait for the end of a body whose answer is complete, so that the connection can be kept
 
 
 class Decoder(Protocol):
@@ -105,26 +99,29 @@ async def _call(route: Route, gate: Gate, path: str, body: bytes, decoder: Decod
     """The chunks of one answer, and what is being waited for. Raises a ProviderError if it is not whole."""
     loop = asyncio.get_running_loop()
     idle = route.clocks.idle
-    one = _Call(route, path, body)
+    one = Call(route, path, body)
     try:
-        yield Waiting(what="connecting")
-        if (left := gate.left) > route.clocks.again:
-            raise FinalError("rate_limit", f"{route.name} wants to be left alone for another {left:.0f} s", retry_after=left)
-        await gate.enter()
-        await one.connect()
-        yield Waiting(what="answering")
-        await one.ask(loop.time() + idle)
+        async with aclosing(_ask(one, route, gate)) as waits:
+            async for what in waits:
+                yield Waiting(what=what)
         deadline = loop.time() + idle
         failure: ProviderError | None = None
+        calls = False
         try:
             while data := await one.read(deadline):
                 fresh = False
                 for chunk in decoder.feed(data):
                     fresh = fresh or isinstance(chunk, TextChunk | ReasoningChunk | CallChunk)
                     yield chunk
-                    if type(chunk) is StopChunk:
+                    kind = type(chunk)
+                    if kind is TextChunk:
+                        continue
+                    if kind is StopChunk:
                         await one.rest()
                         return
+                    if kind is CallChunk and not calls:
+                        calls = True
+                        yield Waiting(what="calling")
                 if fresh:
                     deadline = loop.time() + idle
         except ProviderError as error:
@@ -137,155 +134,24 @@ async def _call(route: Route, gate: Gate, path: str, body: bytes, decoder: Decod
         await one.aclose()
 
 
-class _Call:
-    """One try: a request, and its answer as it comes. `failed` is true once the way to the server is what failed."""
-
-    def __init__(self, route: Route, path: str, body: bytes) -> None:
-        self.failed = False
-        self._route = route
-        self._request = route.request(path, body)
-        self._transport = route.transport
-        self._connection: Connection | None = None
-        self._response: httpx.Response | None = None  # once the head of the answer is there
-        self._body: Body | None = None
-        self._inflate: _Inflate | None = None
-        self._ready: Iterator[bytes] = iter(())
-        self._size = 0
-
-    async def connect(self) -> None:
-        try:
-            self._connection = await self._transport.connect(self._request.url)
-        except httpx.HTTPError as error:
-            raise self._broken(error) from None
-        self._request.extensions["connection"] = self._connection
-
-    async def ask(self, deadline: float) -> None:
-        """Send the request and wait for the head of the answer."""
-        route = self._route
-        try:
-            async with asyncio.timeout_at(deadline):
-                response = self._response = await self._transport.handle_async_request(self._request)
-        except TimeoutError:
-            raise self._stalled("no answer from") from None
-        except httpx.HTTPError as error:
-            raise self._broken(error) from None
-        headers, status = response.headers, response.status_code
-        assert isinstance(response.stream, Body)
-        self._body = response.stream
-        coding = headers.get("content-encoding", "identity").strip().lower()
-        if coding in ("gzip", "x-gzip", "deflate"):
-            self._inflate = _Inflate()
-        elif coding not in ("identity", ""):
-            raise FinalError("protocol", f"{route.name} sends a compression that nobody asked for: {coding[:20]}")
-        if status == 407:
-            raise FinalError("unreachable", f"cannot ask {route.where}: it wants a name and a password (407)")
-        if status >= 300 or status < 200:
-            raise refused(route.name, status, headers, await self._error(), key=route.key_name, has_key=bool(route.secrets))
-        if headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml")):
-            raise FinalError(
-                "protocol",
-                f"{route.name} answers with a web page, not as a model server does",
-                hint="Check the base URL: it often ends in /v1.",
-            )
-
-    async def read(self, deadline: float) -> bytes:
-        """The next piece of the body; nothing at its end."""
-        while True:
-            try:
-                data = next(self._ready, b"")
-            except zlib.error as error:
-                self.failed = True
-                raise FinalError("protocol", f"the answer of {self._route.name} is badly compressed: {error}") from None
-            if not data:
-                data = await self._next(deadline)
-                if data and self._inflate:
-                    self._ready = self._inflate.feed(data)
-                    continue
-            self._size += len(data)
-            if self._size > _REPLY:
-                self.failed = True
-                raise ProviderError("too_large", f"the answer of {self._route.name} is longer than {_REPLY >> 20} MiB")
-            return data
-
-    async def rest(self) -> None:
-        """The answer is complete: let the body end, if the connection is worth it."""
-        if self._route.keep and self._body:
-            with suppress(httpx.HTTPError, TimeoutError):
-                async with asyncio.timeout(_REST):
-                    async for _ in self._body:
-                        pass
-
-    async def aclose(self) -> None:
-        """Leave nothing open."""
-        if self._body:
-            await self._body.aclose()
-        elif self._connection:
-            self._transport.drop(self._connection)
-
-    async def _next(self, deadline: float) -> bytes:
-        assert self._body
-        self._body.until = deadline  # a clock of its own, which costs a fifth of what asyncio.timeout does
-        try:
-            return await anext(self._body)
-        except StopAsyncIteration:
-            return b""
-        except httpx.ReadTimeout:
-            self.failed = True
-            raise self._stalled("no content from") from None
-        except httpx.HTTPError as error:
-            self.failed = True
-            raise self._broken(error) from None
-
-    async def _error(self) -> bytes:
-        """The body of an error, as much as comes soon."""
-        body = bytearray()
-        deadline = asyncio.get_running_loop().time() + self._route.clocks.connect
-        with suppress(ProviderError):
-            while data := await self.read(deadline):
-                body += data
-                if len(body) > _ERROR:
-                    break
-            else:
-                return bytes(body)
-        words = bytes(body[:_ERROR]).rsplit(None, 1)
-        return words[0] if len(words) == 2 else b""  # the last word may be half a key
-
-    def _stalled(self, what: str) -> ProviderError:
-        seconds = self._route.clocks.idle
-        return ProviderError(
-            "stalled",
-            f"{what} the model for {seconds:g} s",
-            hint="Try again, or let it think for longer: --idle-timeout SECONDS.",
-        )
-
-    def _broken(self, error: httpx.HTTPError) -> ProviderError:
-        route = self._route
-        return broken(route.name, error, where=route.where, connect=route.clocks.connect, heard=self._response is not None)
-
-
-class _Inflate:
-    """A compressed body, decompressed as it comes, a bounded piece at a time: a small body may be a big one in disguise."""
-
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by its head
-        self._begun = False
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        while data:
-            try:
-                piece = self._stream.decompress(data, _PIECE)
-            except zlib.error:
-                if self._begun:
-                    raise
-                self._stream = zlib.decompressobj(-zlib.MAX_WBITS)  # what some servers take "deflate" to mean
-                piece = self._stream.decompress(data, _PIECE)
-            self._begun = True
-            data = self._stream.unconsumed_tail
-            if self._stream.eof:
-                data = self._stream.unused_data
-                self._stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
-            if piece:
-                yield piece
+async def _ask(one: Call, route: Route, gate: Gate) -> AsyncGenerator[str, None]:
+    """Ask, until the answer begins; before each wait, what it will be for."""
+    if left := gate.left:
+        if left > route.clocks.again:
+            raise FinalError("rate_limit", f"{route.name} wants to be left alone for another {left:.0f} s", retry_after=left)
+        yield "queued"
+        await gate.enter()
+    while one.waits:
+        while step := one.step():
+            yield step
+            await one.connect()
+        if not one.send():
+            yield "sending"
+            await one.sent()
+        yield "sent"
+        await one.listen()
+    await one.judge()
+    yield "answering"
 
 
 def _end(decoder: Decoder, failure: ProviderError | None) -> Iterator[Chunk]:

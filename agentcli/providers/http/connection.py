@@ -1,7 +1,7 @@
 """One socket to a server or a proxy: bytes in as they come, a clock around each wait, closed at once.
 
 It is made for streams of small pieces. All that has come is handed on together; one timer serves many waits; about 1 MiB is read ahead
-of a slow reader, and then the server is made to wait.
+of a slow reader, and then the server is made to wait. What is sent counts as sent when the system has all of it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ __all__ = ["Connection", "Origin"]
 
 _AHEAD = 1 << 20  # bytes that are read ahead of the consumer
 _READ = 128 << 10  # bytes that are read from a socket at once
+_WRITE = 256 << 10  # bytes that are written at once: where TLS is between, this many may be on their way when the last is taken
 
 Origin = tuple[str, str, int]  # scheme, host and port
 
@@ -38,7 +39,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, origin: Origin) -> None:
         self.loop = loop
         self.origin = origin
-        self.used = False
+        self.used = False  # it has carried a request before
         self.ended = False
         self._transport: asyncio.Transport | None = None
         self._pieces: list[bytes] = []
@@ -48,10 +49,12 @@ class Connection(asyncio.BufferedProtocol):
         self._until = 0.0
         self._error: Exception | None = None
         self._paused = False
+        self._full = False  # the system takes no more for now
+        self._unsent = memoryview(b"")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._use(transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         # asyncio reads into this, and calls buffer_updated at once: all connections of a thread can share it. With a plain Protocol
@@ -75,14 +78,40 @@ class Connection(asyncio.BufferedProtocol):
         self._error = self._error or error
         self._wake()
 
-    def write(self, data: bytes) -> None:
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._wake()
+
+    def write(self, data: bytes | memoryview) -> None:
         assert self._transport
         self._transport.write(data)
+
+    def send(self, data: bytes) -> bool:
+        """Begin to write a request. True if the system took all of it at once; if not, `sent()` has to follow."""
+        self._unsent = memoryview(data)
+        return self._push()
+
+    async def sent(self) -> None:
+        """Wait until all has been written, or there is nobody to write to. An answer that comes before that ends the waiting too."""
+        while not self._push():
+            if self._pieces:
+                self.write(self._unsent)  # the server may still want the rest
+                return
+            self._waiter = self.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """From here on everything is encrypted."""
         assert self._transport
-        self._transport = await self.loop.start_tls(self._transport, self, context, server_hostname=host)
+        secure = await self.loop.start_tls(self._transport, self, context, server_hostname=host)
+        assert secure
+        self._use(secure)
 
     @property
     def certificate(self) -> bytes:
@@ -137,6 +166,17 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
             with suppress(RuntimeError):  # its loop is closed: nothing is left to close it with
                 self._transport.abort()
+
+    def _use(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        transport.set_write_buffer_limits(high=1, low=0)  # with 0 TLS would call everything full
+
+    def _push(self) -> bool:
+        """Write as much as the system takes. True if it took all, or will take no more."""
+        while self._unsent and not self._full and not self.ended:
+            self.write(self._unsent[:_WRITE])
+            self._unsent = self._unsent[_WRITE:]
+        return self.ended or not (self._unsent or self._full)
 
     def _watch(self, until: float) -> None:
         """Let the waiter fail at that time. One timer serves many reads: it looks, when it rings, whether it is too early."""

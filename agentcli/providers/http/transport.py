@@ -11,53 +11,30 @@ with `keep`, a few idle ones for each origin, newest first. No task and no lock 
 - For an http:// origin nothing of TLS is set up, and httpx's own transport (httpcore, h11, anyio) is never imported.
 - A proxy (`proxy`) changes none of this.
 
-It has the interface of httpx.AsyncBaseTransport for what is asked here, GET and POST, and raises httpx's exceptions. Two things it has
-of its own. `connect()` may be called ahead of a request that carries its result as the extension "connection": that is how a caller
-can tell connecting from waiting. And clocks: `patience` is for connecting; other waits are bounded by the caller, and `Body.until`.
+It has the interface of httpx.AsyncBaseTransport for what is asked here, GET and POST, and raises httpx's exceptions. What that does
+in one go can also be done step by step, by a caller who says what is being waited for: `kept()` or `opening()`, then `payload()` and
+`Connection.send()`, then `answer()`. Or `connect()` alone, ahead of a request that carries its result as the extension "connection".
+Of the clocks, `patience` is for connecting; other waits are bounded by the caller, and by `Body.until`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import ssl
 
-from agentcli.providers.fault import FinalError
 from agentcli.providers.http.connection import Connection, Origin
 from agentcli.providers.http.dial import Dialler
 from agentcli.providers.http.http1 import Answer, MalformedError
 from agentcli.providers.http.httpx import httpx
-from agentcli.providers.http.proxy import Proxy, tunnel
+from agentcli.providers.http.opening import Opening
+from agentcli.providers.http.proxy import Proxy
 
-__all__ = ["Body", "StreamTransport", "tls_context"]
+__all__ = ["Body", "DeadError", "StreamTransport"]
 
 _IDLE = 4  # connections kept for an origin
 
-_contexts: dict[tuple[str, str, str], ssl.SSLContext] = {}
 
-
-def tls_context(certificates: str = "") -> ssl.SSLContext:
-    """How servers are checked: by SSL_CERT_FILE or SSL_CERT_DIR if set, or the file or folder given, or certifi. Made once (15 ms)."""
-    variables = os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")
-    said = *variables, "" if any(variables) else certificates
-    if said not in _contexts:
-        try:
-            context = _context(said[2])
-        except OSError as error:
-            names = " and ".join(name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name))
-            which = f"that {names} names" if names else f"in {certificates}"
-            raise FinalError("tls", f"the certificates {which} cannot be read: {error}") from None
-        context.set_alpn_protocols(["http/1.1"])
-        _contexts[said] = context
-    return _contexts[said]
-
-
-def _context(certificates: str) -> ssl.SSLContext:
-    if not certificates:
-        return httpx.create_ssl_context()
-    if os.path.isdir(certificates):
-        return ssl.create_default_context(capath=certificates)
-    return ssl.create_default_context(cafile=certificates)
+class DeadError(httpx.ReadError):
+    """A connection that had been kept was dead, before any byte of an answer."""
 
 
 class StreamTransport(httpx.AsyncBaseTransport):
@@ -74,52 +51,83 @@ class StreamTransport(httpx.AsyncBaseTransport):
         self._open: set[Connection] = set()
         self._dialler = Dialler()
 
-    async def connect(self, url: httpx.URL) -> Connection:
-        """An idle connection to the origin of the URL, or a new one."""
-        origin = _origin(url)
-        idle = self._idle.get(origin, [])
+    def kept(self, url: httpx.URL) -> Connection | None:
+        """An idle connection to the origin of the URL, if there is one."""
+        idle = self._idle.get(_origin(url), [])
         while idle:
             connection = idle.pop()
             if connection.idle:
                 return connection
             self.drop(connection)
-        steps = ["connecting"]
-        try:
-            async with asyncio.timeout(self._patience):
-                return await self._connect(origin, url.raw_host, steps)
-        except TimeoutError as error:
-            raise httpx.ConnectTimeout(f"no answer while {steps[-1]}") from error
-        except (OSError, UnicodeError) as error:  # also what TLS, the resolver and names that cannot be raise
-            raise httpx.ConnectError(str(error)) from error
+        return None
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        payload = _payload(request, await request.aread(), self._proxy, keep=self._keep)
-        connection = request.extensions.get("connection") or await self.connect(request.url)
-        while True:
-            fresh = not connection.used
-            connection.used = True
-            answer = Answer()
-            heard = False
-            try:
-                connection.write(payload)
-                body = b""
-                while not answer.status:
-                    data = await connection.read()
-                    heard = heard or bool(data)
-                    if data:
-                        body = answer.feed(data)
-                    else:
-                        answer.end()
-                break
-            except BaseException as error:
-                self.drop(connection)
-                if heard or fresh or not isinstance(error, MalformedError | httpx.ReadError):
-                    if isinstance(error, MalformedError):
-                        raise httpx.RemoteProtocolError(str(error)) from None
-                    raise
-            connection = await self.connect(request.url)
+    def opening(self, url: httpx.URL) -> Opening:
+        """A new connection to the origin of the URL, for the caller to open."""
+        return Opening(
+            Connection(asyncio.get_running_loop(), _origin(url)),
+            url.raw_host,
+            self._dialler,
+            proxy=self._proxy,
+            patience=self._patience,
+            certificates=self._certificates,
+        )
+
+    def opened(self, opening: Opening) -> Connection:
+        """The connection, once every step of its opening is taken: from now on it is closed with the others."""
+        self._open.add(opening.connection)
+        return opening.connection
+
+    async def connect(self, url: httpx.URL) -> Connection:
+        """An idle connection to the origin of the URL, or a new one."""
+        if connection := self.kept(url):
+            return connection
+        opening = self.opening(url)
+        while opening.step:
+            await opening.go()
+        return self.opened(opening)
+
+    def payload(self, request: httpx.Request) -> bytes:
+        """The request as it is sent."""
+        return _payload(request, request.read(), self._proxy, keep=self._keep)
+
+    async def answer(self, request: httpx.Request, connection: Connection) -> httpx.Response:
+        """Wait for the head of the answer, on the connection that the request was sent on. The connection is closed on any fault;
+        DeadError if it was a kept one that had died, so that the request can be made again."""
+        answer = Answer()
+        heard = False
+        try:
+            body = b""
+            while not answer.status:
+                data = await connection.read()
+                heard = heard or bool(data)
+                if data:
+                    body = answer.feed(data)
+                else:
+                    answer.end()
+        except BaseException as error:
+            self.drop(connection)
+            if connection.used and not heard and isinstance(error, MalformedError | httpx.ReadError):
+                raise DeadError(str(error)) from error
+            if isinstance(error, MalformedError):
+                raise httpx.RemoteProtocolError(str(error)) from None
+            raise
         stream = Body(self, connection, answer, body)
         return httpx.Response(answer.status, headers=answer.headers, stream=stream, request=request)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        payload = self.payload(request)
+        connection = request.extensions.get("connection") or await self.connect(request.url)
+        while True:
+            try:
+                if not connection.send(payload):
+                    await connection.sent()
+            except BaseException:
+                self.drop(connection)
+                raise
+            try:
+                return await self.answer(request, connection)
+            except DeadError:
+                connection = await self.connect(request.url)
 
     async def aclose(self) -> None:
         """Close every connection, also those in use."""
@@ -136,37 +144,13 @@ class StreamTransport(httpx.AsyncBaseTransport):
     def release(self, connection: Connection, *, reusable: bool) -> None:
         """Take back a connection whose answer has come whole."""
         connection.rest()
+        connection.used = True
         if self._keep and reusable and connection.idle:
             idle = self._idle.setdefault(connection.origin, [])
             if len(idle) < _IDLE:
                 idle.append(connection)
                 return
         self.drop(connection)
-
-    async def _connect(self, origin: Origin, raw_host: bytes, steps: list[str]) -> Connection:
-        scheme, host, port = origin
-        loop = asyncio.get_running_loop()
-        proxy = self._proxy
-        near = (proxy.scheme, proxy.host, proxy.port) if proxy else origin
-        context = tls_context(self._certificates) if near[0] == "https" else None
-        sock = await self._dialler.dial(proxy.raw_host if proxy else raw_host, near[2])
-        connection = Connection(loop, origin)
-        try:
-            if context:
-                steps.append("agreeing on TLS")
-            await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=near[1] if context else None)
-            if proxy and (proxy.socks or scheme == "https"):
-                steps.append("asking the proxy")
-                await tunnel(connection, proxy, raw_host, port)
-                if scheme == "https":
-                    steps.append("agreeing on TLS")
-                    await connection.start_tls(tls_context(self._certificates), host)
-        except BaseException:
-            connection.abort()
-            sock.close()
-            raise
-        self._open.add(connection)
-        return connection
 
 
 class Body(httpx.AsyncByteStream):

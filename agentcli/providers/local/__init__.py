@@ -121,7 +121,8 @@ class Local:
         from agentcli.providers.local import plain
         from agentcli.providers.openai_chat import Server, encode
 
-        messages = plain.readable(request.messages, _short(request.model))
+        messages = request.messages[:-1] if request.begun else request.messages
+        messages = plain.readable(messages, _short(request.model))
         settings = request.settings
         if model := _SETTINGS.get(request.model):
             settings = model | {name.replace("-", "_"): value for name, value in settings.items()}
@@ -129,7 +130,11 @@ class Local:
         if not about.tools:
             messages, tools = plain.without_tools(messages), ()
         changed = msgspec.structs.replace(request, messages=messages, tools=tools, settings=settings)
-        return encode(changed, Server(self.name)) | {"return_progress": True}
+        body = encode(changed, Server(self.name)) | {"return_progress": True}
+        if request.begun:  # llama.cpp goes on from the words at the end; where a model thinks first, they would be thoughts
+            body["messages"].pop()
+            body["chat_template_kwargs"] = {"enable_thinking": False}
+        return body
 
 
 def file_of(model: str, options: Mapping[str, Any]) -> Path:

@@ -16,7 +16,8 @@ docs/guides/scripted.md is its reference. In short:
 
 Which answer is next is read off the conversation itself: the turn from what the user said, and the answer within the turn from how
 many there have been since. So a script has no state, and goes on in the right place in another process (`ask -c`), after tools, and
-after `/undo`. It follows that a fault comes again whenever the same thing is asked again. Nothing is retried here.
+after `/undo`. It follows that a fault comes again whenever the same thing is asked again; but an answer that was cut off is gone on
+with behind the fault. Nothing is retried here.
 
 The model's name is the script: `scripted/demo` is the one that comes with the program, anything else is a path. A provider whose
 configuration names a script answers from that one, whatever the model is called.
@@ -55,18 +56,25 @@ class Scripted:
 
     async def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
         script = self._find(request.model)
-        answer = script.next(request.messages, [tool.name for tool in request.tools])
-        words = _words_of(request.messages)
+        messages, begun = request.messages, ""
+        if request.begun:  # with an answer that was cut off: the rest of it comes
+            messages, begun = messages[:-2], messages[-2].text
+        answer = script.next(messages, [tool.name for tool in request.tools])
+        words = _words_of(messages)
         wanted = request.settings.get("rate")  # -o rate=0: at once, whatever the script says
         rate = wanted if isinstance(wanted, int | float) else script.rate if answer.rate is None else answer.rate
         pace = _Pace(rate)
+        thought, text = _filled(answer.reasoning, words), _filled(answer.text or "", words)
+        said = len(thought) + len(begun) if begun and text.startswith(begun) else 0
         fault = answer.fault
-        left = fault.after if fault else None
+        if fault and said and fault.after <= said:  # it came the last time
+            fault = None
+        left = fault.after - said if fault else None
         yield Waiting(what="answering")
         await self._wait(0 if wanted == 0 else answer.pause)
         pieces: list[TextChunk | ReasoningChunk] = [
-            *(ReasoningChunk(piece) for piece in _pieces(_filled(answer.reasoning, words))),
-            *(TextChunk(piece) for piece in _pieces(_filled(answer.text or "", words))),
+            *(ReasoningChunk(piece) for piece in _pieces("" if said else thought)),
+            *(TextChunk(piece) for piece in _pieces(text[len(begun) if said else 0 :])),
         ]
         for piece in pieces:
             chunk = piece if left is None else msgspec.structs.replace(piece, text=piece.text[:left])

@@ -12,6 +12,7 @@ from agentcli.errors import Exit, UserError
 from agentcli.ui.sanitise import visible
 from agentcli.ui.stdout import print_json, put
 from agentcli.ui.talk import colours
+from agentcli.ui.theme import Role, paint
 
 __all__ = ["Check", "Status", "exit_code", "fault", "print_checks"]
 
@@ -44,15 +45,16 @@ def print_checks(checks: list[Check], *, json: bool) -> None:
         print_json({"ok": exit_code(checks) == 0, "checks": checks})
         return
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    paint = _COLOURS if is_terminal and colours(1) else {}
+    coloured = is_terminal and colours(1)
     lines = []
     for check in checks:
         text = visible(_text(check)) if is_terminal else _text(check)
-        lines.append(f"{paint[check.status]}{check.status:5}\x1b[0m{text}" if paint else f"{check.status:5}{text}")
+        status = f"{check.status:5}"
+        lines.append((paint(_ROLES[check.status], status) if coloured else status) + text)
     put("\n".join(lines) + "\n")
 
 
-_COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "fault": "\x1b[1;31m"}
+_ROLES: dict[Status, Role] = {"ok": "ok", "note": "warn", "fault": "error"}
 
 
 def _text(check: Check) -> str:

@@ -1,0 +1,525 @@
+"""The screen of a chat where the prompt stays while the agent answers.
+
+From top to bottom there are: what is finished, which belongs to the terminal and is never touched again; the unfinished end of the
+answer; what waits to be sent; the status line; the input. All but the first is the region (`region.py`) that is drawn again and again.
+
+- **Keys never end the prompt.** A message that is sent while a turn runs waits in the queue, in sight; it can be taken back, or sent
+  into the running turn. So nothing that is typed falls into a gap, because there is none.
+- **A question is not answered by accident.** What is typed goes on to be the draft until no key has been pressed for a moment; only
+  then does the input line become the answer's. The draft comes back after it.
+- **The region is at most a screenful**, and the answer's unfinished end at most half of one: it never gets into the scrollback.
+
+Ctrl-C is a key while nobody answers. During a turn the terminal sends it as a signal again (`interruptible`), so that it works even
+while a tool holds up the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Self, TextIO
+
+from agentcli.core.message import speakable
+from agentcli.ui import prompt as prompts
+from agentcli.ui import talk, terminal
+from agentcli.ui.canvas import Canvas
+from agentcli.ui.region import Region, fragments
+from agentcli.ui.sanitise import one_line, visible
+from agentcli.ui.screen import Sent
+from agentcli.ui.theme import paint
+
+if TYPE_CHECKING:
+    from prompt_toolkit.document import Document
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
+
+    from agentcli.ui.complete import Words
+    from agentcli.ui.live_form import LiveForm
+    from agentcli.ui.paste import Folds
+
+__all__ = ["Live"]
+
+QUIET = 0.5  # seconds without a key before the input line belongs to a question
+_AWAY = 0.5  # seconds within which a program is stopped, once it asked for that
+TIGHT = 12  # rows of a window that has none to spare
+_CURSOR = "\x1b[?25h"  # it is visible
+_MODES = f"\x1b[?2004h{_CURSOR}"  # and pastes are told from typing
+_ANSWER = 0.1  # seconds that a terminal is given to say what its background is
+SHOWN = 3  # queued messages that are in sight
+
+
+class Live:
+    """See the top of the file. `keys` are those of each action, `verbose` shows all of the model's thinking."""
+
+    plain = False
+
+    def __init__(
+        self,
+        *,
+        history: Path | None,
+        keys: Mapping[str, Sequence[tuple[str, ...]]],
+        vi: bool = False,
+        verbose: bool = False,
+        theme: str = "auto",
+        file: TextIO | None = None,
+    ) -> None:
+        self.on_stop: Callable[[], None] = lambda: None  # Ctrl-C, while something runs
+        self.on_add_time: Callable[[], None] = lambda: None
+        self.meanwhile: Callable[[Sent], bool] | None = None  # takes what is sent while a turn runs, or does not
+        self.facts: Callable[[], str] = lambda: ""  # what the status line says while nothing runs
+        self.left: Callable[[], float | None] = lambda: None  # seconds of the turn
+        self.drawn = asyncio.Event()
+        self.offers: Callable[[], tuple[Callable[[], Mapping[str, str]], Words]] | None = None  # what Tab completes
+        self._folds: Folds | None = None  # once the prompt is on the screen
+        self._told = asyncio.Event()  # the terminal owes no answer
+        self._told.set()
+        self._keys = keys
+        self._verbose = verbose
+        self._theme = theme
+        self._queue: deque[Sent] = deque()
+        self._wanted: asyncio.Future[None] | None = None  # somebody waits for a line
+        self._answer: asyncio.Future[str] | None = None  # somebody waits for an answer
+        self._question = ""
+        self._asking = asyncio.Lock()  # one question at a time
+        self._began = False  # somebody has asked for a line
+        self._left = False
+        self._pressed = 0.0  # when the last key was
+        self._signalling = False
+        self._suspended = False  # by our own key: then the terminal is lent
+        self._came_back = asyncio.Event()
+        self._draft: Document | None = None  # what was typed before the question
+        self._tail: list[str] = []
+        self._status = ""
+        self._task: asyncio.Task[None] | None = None
+        self._around = ExitStack()
+        canvas = Canvas(file or sys.stdout)
+        self._prompt = prompts.make(self, canvas, history=history, keys=keys, vi=vi)
+        self._region = Region(self._prompt, canvas)
+        self._prompt.app.after_render += lambda app: self._rendered()
+        self._prompt.app.key_processor.before_key_press += lambda processor: self._key()
+
+    # While it is entered, the prompt stands, and what is said goes above it.
+
+    async def __aenter__(self) -> Self:
+        self._around.enter_context(talk.into(self._region.write, columns=lambda: self.size[0]))
+        self._around.enter_context(redirect_stdout(_Above(self._region.write, sys.stdout)))
+        self._around.enter_context(redirect_stderr(_Above(self._region.write, sys.stderr)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._left = True
+        app = self._prompt.app
+        self.drawn.set()
+        if text := self._prompt.default_buffer.text:
+            self._prompt.history.append_string(self._folds.kept(text) if self._folds else text)  # a draft is not lost
+        try:
+            await self._until_told()
+            self._region.draw()
+            if app.future and not app.future.done():
+                app.exit()
+            if self._task and not (await asyncio.wait({self._task}, timeout=2))[0]:
+                self._task.cancel()
+        finally:  # whoever is told twice to end does not wait
+            self._around.close()
+            self._region.end()
+
+    def _stand(self) -> None:
+        """From now on there is a prompt. What was said before stands above it."""
+        if self._task is None:
+            self._region.draw()
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            with suppress(EOFError):  # the terminal is gone
+                await self._prompt.prompt_async(handle_sigint=False, set_exception_handler=False)
+        finally:
+            if self.busy and not self._left:
+                self.on_stop()
+            self._left = True
+            self._wake()
+            self._give("")
+
+    # What the chat asks of a screen
+
+    async def line(self) -> Sent | None:
+        self._began = True
+        self._stand()
+        if not self._queue and not self._left:
+            self._wanted = asyncio.get_running_loop().create_future()
+            self._region.draw()
+            if self.drawn.is_set():
+                self._region.send(_MODES)  # what has run may have left them otherwise
+            try:
+                await self._wanted
+            finally:
+                self._wanted = None
+        if self._left or not self._queue:
+            return None
+        sent = self._queue.popleft()
+        self.echo(sent)
+        return sent
+
+    def form(self, model: str) -> LiveForm:
+        from agentcli.ui import theme
+        from agentcli.ui.binding import spoken
+        from agentcli.ui.live_form import LiveForm
+        from agentcli.ui.status import Status
+        from agentcli.ui.view import View
+
+        key = next(map(spoken, self._keys.get("add-time", ())), "")
+        view = View(self.size[0], color=theme.current().colours, thinking="full" if self._verbose else "short")
+        return LiveForm(self, view, Status(model, facts=self.facts, left=self.left, key=key))
+
+    async def ask(self, question: str) -> str:
+        async with self._asking:
+            return await self._ask(question)
+
+    async def _ask(self, question: str) -> str:
+        buffer = self._prompt.default_buffer
+        answer = ""
+        self._question = visible(question.strip())
+        self._stand()
+        self._region.draw()
+        try:
+            await self._until_quiet()
+            if not self._left:
+                self._draft = buffer.document
+                buffer.reset()
+                self._answer = asyncio.get_running_loop().create_future()
+                self._region.draw()
+                answer = await self._answer
+        finally:
+            self._region.write(f"{self._question} {visible(answer)}".rstrip() + "\n")
+            self._go_on_with_draft()  # if it was not answered
+            self._answer, self._question = None, ""
+            self._region.draw()
+        return answer
+
+    def put_back(self, text: str) -> None:
+        from prompt_toolkit.document import Document
+
+        buffer = self._prompt.default_buffer
+        text = self._folds.again(text) if self._folds else text
+        buffer.document = Document(f"{text}\n{buffer.text}" if buffer.text else text)
+        self._region.draw()
+
+    def hold(self) -> None:
+        waiting = [sent.text for sent in self._queue]
+        self._queue.clear()
+        if waiting:
+            self.put_back("\n".join(waiting))
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        await self._until_told()
+        async with self._region.aside():
+            yield
+
+    # What shows a turn
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows of the window."""
+        return self._region.size
+
+    @property
+    def room(self) -> int:
+        """Rows that the unfinished end of an answer may take."""
+        columns, rows = self.size
+        lines = self._prompt.default_buffer.text.split("\n") if len(self._prompt.default_buffer.text) < 10_000 else [""] * rows
+        typed = max(sum(1 + (len(line) + 2) // columns for line in lines), 8 if self._prompt.default_buffer.complete_state else 1)
+        return max(min(rows // 2, rows - min(typed, rows // 2) - len(self._below()) - 1), 0)
+
+    def show(self, finished: str, tail: list[str], status: str) -> None:
+        """Draw a turn: what became finished, what is not, and how it goes."""
+        if finished:
+            self._region.write(finished)
+        if finished or tail != self._tail or status != self._status:
+            self._tail, self._status = tail, status
+            self._region.draw()
+
+    def echo(self, sent: Sent) -> None:
+        """Show what was sent, where the conversation is."""
+        lines = visible(sent.shown or sent.text).split("\n")
+        mark = paint("prompt", ">")
+        self._region.write(
+            "\n" + "\n".join(f"{mark if number == 0 else ' '} {line}".rstrip() for number, line in enumerate(lines)) + "\n"
+        )
+
+    def ring(self, sequence: str) -> None:
+        self._region.send(sequence)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Within the block Ctrl-C is a signal and not a key."""
+        self._signalling = True
+        self._set_signals()
+        try:
+            yield
+        finally:
+            self._signalling = False
+            self._set_signals()
+
+    def go_on(self) -> None:
+        self._came_back.set()
+        if not self._suspended:  # by somebody else: the shell has had the terminal meanwhile
+            self._region.begin_again()
+
+    # What the prompt asks of its owner
+
+    def mark(self) -> StyleAndTextTuples:
+        if self.is_asking():
+            return [("bold", "? ")]
+        return [("ansibrightblack", "+ ")] if self.busy else [("bold ansicyan", "> ")]
+
+    def rows(self) -> StyleAndTextTuples:
+        room = self.room
+        return fragments([*(self._tail[-room:] if room else ()), *self._below()])
+
+    def has_rows(self) -> bool:
+        return bool(self._tail or self._below())
+
+    def is_asking(self) -> bool:
+        return self._answer is not None and not self._answer.done()
+
+    def can_take_back(self) -> bool:
+        return bool(self._queue) and not self._prompt.default_buffer.text and not self._answer
+
+    def press(self, action: str) -> None:
+        _ACTIONS[action](self)
+
+    # Keys
+
+    @property
+    def busy(self) -> bool:
+        """Is what is sent now not taken at once?"""
+        return self._began and (self._wanted is None or self._wanted.done())
+
+    def _send(self, *, at_once: bool = False) -> None:
+        buffer = self._prompt.default_buffer
+        text = buffer.text
+        if self.is_asking():
+            if not at_once:
+                self._give(self._folds.whole(text) if self._folds else text)
+            return
+        if not text.strip():
+            buffer.reset()
+            return
+        shown = ""
+        if self._folds:
+            self._prompt.history.append_string(self._folds.kept(text))
+            text, shown = self._folds.whole(text), self._folds.shown(text)
+        else:
+            buffer.append_to_history()
+        buffer.reset()
+        if self._folds:
+            self._folds.forget()
+        self._deliver(Sent(speakable(text), at_once, shown if shown != text else ""))
+
+    def _deliver(self, sent: Sent) -> None:
+        if self.meanwhile and self.meanwhile(sent):
+            self.echo(sent)
+            return
+        self._queue.append(sent)
+        self._wake()
+
+    def _send_now(self) -> None:
+        self._send(at_once=True)
+
+    def _new_line(self) -> None:
+        self._prompt.default_buffer.insert_text("\n")
+
+    def _stop(self) -> None:
+        buffer = self._prompt.default_buffer
+        if self.busy:
+            self.on_stop()
+        elif buffer.text:
+            buffer.reset()
+        else:
+            talk.say("Ctrl-D or /quit leaves.", dim=True)
+
+    def _leave(self) -> None:
+        """Only on an empty line; elsewhere the key deletes."""
+        buffer = self._prompt.default_buffer
+        if buffer.text:
+            buffer.delete()
+        elif self.is_asking():
+            self._give("")
+        else:
+            self._left = True
+            if self.busy:
+                self.on_stop()
+            self._wake()
+
+    def _edit(self) -> None:
+        if self._folds:
+            from agentcli.ui import paste
+
+            paste.in_editor(self._prompt.default_buffer, self._folds)
+
+    def _suspend(self) -> None:
+        if hasattr(signal, "SIGTSTP") and not self._suspended:  # Windows has none
+            self._suspended = True
+            self._prompt.app.create_background_task(self._away())
+
+    async def _away(self) -> None:
+        """Leave for the shell, which gets the terminal as it was found."""
+        self._came_back.clear()
+        try:
+            async with self.aside():
+                os.kill(0, signal.SIGTSTP)
+                with suppress(TimeoutError):  # nothing stops a program that has no shell
+                    async with asyncio.timeout(_AWAY):
+                        await self._came_back.wait()
+        finally:
+            self._suspended = False
+
+    def _add_time(self) -> None:
+        self.on_add_time()
+
+    def _take_back(self) -> None:
+        self.put_back(self._queue.pop().text)
+
+    # The rest
+
+    def _give(self, answer: str) -> None:
+        """Answer the question. What is typed from now on goes on with the draft, also if it comes in the same moment."""
+        if self._answer and not self._answer.done():
+            self._answer.set_result(answer)
+            self._go_on_with_draft()
+
+    def _go_on_with_draft(self) -> None:
+        if self._draft:
+            self._prompt.default_buffer.reset(self._draft)
+            self._draft = None
+
+    def _wake(self) -> None:
+        if self._wanted and not self._wanted.done():
+            self._wanted.set_result(None)
+
+    def _key(self) -> None:
+        self._pressed = monotonic()
+
+    def _rendered(self) -> None:
+        if not self.drawn.is_set():
+            self.drawn.set()
+            self._region.send(_CURSOR)
+            asyncio.get_running_loop().call_soon(self._furnish)
+        self._set_signals()
+
+    def _furnish(self) -> None:
+        """What need not be there before the prompt is."""
+        from agentcli.ui import paste
+        from agentcli.ui.complete import completer
+
+        self._folds = paste.Folds()
+        paste.quick_pastes(self._prompt.app.input)
+        paste.fold_recalled(self._prompt.default_buffer, self._folds)
+        prompts.furnish(
+            self._prompt,
+            self._folds,
+            completer(*self.offers()) if self.offers else None,
+            note=lambda text: talk.say(text, dim=True),
+            keys=self._keys.get("open-paste", ()),
+        )
+        if self._theme == "auto":
+            self._ask_for_background()
+
+    def _ask_for_background(self) -> None:
+        """The colours that suit it are used from its answer on."""
+        from agentcli.ui import background, theme
+
+        parser = getattr(self._prompt.app.input, "vt100_parser", None)
+        if parser and theme.current().colours and background.can_be_asked(os.environ):
+
+            def told(found: background.Colour | None) -> None:
+                theme.use(background.suited(found))
+                self._told.set()
+                self._prompt.app.invalidate()
+
+            self._told.clear()
+            background.listen(parser, told)
+            self._region.send(background.QUERY.decode())
+
+    def _set_signals(self) -> None:
+        if self._region.stands:
+            terminal.signal_keys(on=self._signalling)
+
+    async def _until_told(self) -> None:
+        """What the terminal answers is not for whoever has it next."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER):
+                await self._told.wait()
+        self._told.set()
+
+    async def _until_quiet(self) -> None:
+        """Until what is typed may be meant for the question that can be seen now."""
+        asked = monotonic()
+        while not self._left and (left := max(asked, self._pressed) + QUIET - monotonic()) > 0:  # noqa: ASYNC110  (for no key)
+            await asyncio.sleep(left)
+
+    def _below(self) -> list[str]:
+        """The rows between the answer and the input."""
+        columns, rows = self.size
+        lines: list[str] = []
+        waiting = list(self._queue)
+        if len(waiting) > SHOWN:
+            lines.append(paint("dim", f"{len(waiting) - SHOWN} more wait to be sent"))
+        lines += [paint("dim", f"next: {one_line(sent.shown or sent.text, columns - 7)}") for sent in waiting[-SHOWN:]]
+        if self._question:
+            lines += [paint("bold", line) for line in _wrapped(self._question, columns)]
+        elif said := self._status if self.busy else self.facts():
+            lines.append(paint("dim", one_line(said, columns - 1)))
+        return ["", *lines] if rows >= TIGHT else lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    from textwrap import wrap
+
+    return [piece for line in text.split("\n") for piece in wrap(line, max(width - 1, 10)) or [""]]
+
+
+_ACTIONS: dict[str, Callable[[Live], None]] = {
+    "send": Live._send,
+    "send-now": Live._send_now,
+    "new-line": Live._new_line,
+    "stop": Live._stop,
+    "leave": Live._leave,
+    "editor": Live._edit,
+    "add-time": Live._add_time,
+    "suspend": Live._suspend,
+    "take-back": Live._take_back,
+}
+
+
+class _Above(io.TextIOBase):
+    """What stands in for stdout and stderr: what is printed by whoever does not know better goes above the prompt."""
+
+    def __init__(self, write: Callable[[str], None], instead_of: TextIO) -> None:
+        self._write = write
+        self._instead_of = instead_of
+
+    def write(self, text: str) -> int:
+        self._write(visible(text))
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return self._instead_of.isatty()
+
+    def fileno(self) -> int:
+        return self._instead_of.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._instead_of.encoding
