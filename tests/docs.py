@@ -12,7 +12,7 @@ followed only until it wants a terminal. What else is to be known is in comments
 
 Addresses like http://127.0.0.1:8000/v1 stand for the server, /home/ada for the home.
 
-`python -m tests.docs` writes the generated parts anew (help texts, slash commands, exit codes, events: what stands between
+`python -m tests.docs` writes the generated parts anew (help texts, slash commands, keys, exit codes, events: what stands between
 `<!-- generated: … -->` and `<!-- end -->`) and lists the blocks that are not run. In such a table the last column is a person's and is
 kept.
 `python -m tests.docs PAGE` shows what the commands of a page really say.
@@ -323,6 +323,12 @@ def _slash_part(old: str) -> str:
     return _table(("command", "what it does"), rows)
 
 
+def _keys_part(old: str) -> str:
+    from agentcli.ui.binding import table
+
+    return f"{table()}\n"
+
+
 def _exit_part(old: str) -> str:
     kept = _kept(old)
     rows = [(str(code.value), f"`{code.name}`", kept.get(str(code.value), "?")) for code in sorted(Exit)]
@@ -400,6 +406,7 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 PARTS: dict[str, Callable[[str], str]] = {
     "help texts": _commands_part,
     "slash commands": _slash_part,
+    "keys": _keys_part,
     "exit codes": _exit_part,
     "events": _events_part,
     "the document": _document_part,

@@ -22,7 +22,7 @@ import struct
 import subprocess
 import termios
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Self
@@ -53,8 +53,11 @@ class Screen(pyte.HistoryScreen):
 
     def select_graphic_rendition(self, *attrs: int, **kwargs: Any) -> None:
         super().select_graphic_rendition(*attrs, **kwargs)
-        if 2 in attrs:
-            self.cursor.attrs = self.cursor.attrs._replace(fg="dim")
+        for attribute in _not_colours(attrs):
+            if attribute == 2 and self.cursor.attrs.fg == "default":
+                self.cursor.attrs = self.cursor.attrs._replace(fg="dim")
+            elif attribute == 22 and self.cursor.attrs.fg == "dim":
+                self.cursor.attrs = self.cursor.attrs._replace(fg="default")
 
 
 class Terminal:
@@ -207,6 +210,17 @@ class Terminal:
     def _state(self) -> str:
         rows = "\n".join(f"|{row}" for row in screen_of(self.display))
         return f"exit code: {self.process.poll()}\n{rows}\nlast bytes: {bytes(self._bytes[-300:])!r}"
+
+
+def _not_colours(attributes: Sequence[int]) -> Iterator[int]:
+    """The attributes without the numbers of a colour (`38;5;2`, `48;2;1;2;3`)."""
+    rest = iter(attributes)
+    for attribute in rest:
+        if attribute in (38, 48):
+            for _ in range(3 if next(rest, 0) == 2 else 1):
+                next(rest, 0)
+        else:
+            yield attribute
 
 
 def new_screen(columns: int = 80, rows: int = 24) -> Screen:

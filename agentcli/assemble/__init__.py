@@ -1,6 +1,6 @@
 """Puts the parts together: from what is configured to a provider, an agent and a session. The one file that knows every room.
 
-`choice` says which model is asked, `reach` how its provider is reached.
+`choice` says which model is asked, `reach` how its provider is reached, `named` what a named agent changes.
 
 Every command comes through here, so a room that costs time to enter (asyncio, the agent, tools) is imported by the function that
 needs it.
@@ -22,7 +22,8 @@ from agentcli.errors import Exit, UserError
 from agentcli.providers import PROVIDERS, Clocks, Endpoint
 
 if TYPE_CHECKING:
-    from agentcli.core.agent import Agent
+    from agentcli.assemble.named import Agents
+    from agentcli.core.agent import Agent, Approve
     from agentcli.core.message import ToolCall
     from agentcli.core.provider import Model
     from agentcli.core.tool import Tool
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from agentcli.ui.screen import Screen
 
 __all__ = [
-    "Choice", "NoModelError", "agent", "chat", "choose", "config", "configured", "configured_agent", "endpoint", "endpoints",
-    "full_name", "note", "place", "pricing", "provider", "screen", "session", "store", "takes", "thread",
+    "Choice", "NoModelError", "agent", "answering", "chat", "choose", "config", "configured", "configured_agent", "endpoint",
+    "endpoints", "full_name", "note", "place", "pricing", "provider", "screen", "session", "store", "takes", "thread",
 ]  # fmt: skip
 
 _DEMO, _DEMO_TOOLS = "scripted/demo", ("clock",)  # the demonstration shows a tool at work
@@ -139,18 +140,22 @@ def screen(loaded: configuration.Loaded, *, verbose: bool = False) -> Screen:
 
 def chat(loaded: configuration.Loaded, thread: Thread, model: str, screen: Screen, *, yes: bool = False) -> Chat:
     """A conversation at the terminal."""
-    from agentcli.ui import approve
     from agentcli.ui.binding import bindings, keys_help, plain_help
     from agentcli.ui.chat import Chat
+
+    def approver() -> Approve:
+        from agentcli.ui import approve
+
+        return approve.always() if yes else approve.Asking(screen)
 
     return Chat(
         session(loaded, thread, model, keep=True),
         screen,
         store=store,
         keys=lambda: plain_help() if screen.plain else keys_help(bindings(loaded)),
-        agent=lambda model: configured_agent(loaded, model, keep=True),
+        agents=lambda: _agents(loaded),
         on=lambda agent, thread: _session(loaded, agent, thread),
-        approve=approve.always if yes else lambda: approve.Asking(screen),
+        approve=approver,
         models=lambda: _names(loaded),
         note=lambda agent: note(loaded, agent),
         takes=lambda model: takes(loaded, model),
@@ -171,6 +176,17 @@ def thread(name: str | None, *, latest: bool, fork: bool) -> Thread:
     return found.fork() if fork else found
 
 
+def answering(
+    loaded: configuration.Loaded, thread: Thread, name: str | None, *, tell: Callable[[str], None] = lambda text: None
+) -> configuration.Loaded:
+    """The configuration as it is for the agent that was named, or else for the thread's; as it is if there is none."""
+    if name is None and thread.agent is None:
+        return loaded
+    from agentcli.assemble import named
+
+    return named.of_thread(loaded, thread, tell) if name is None else named.on_thread(loaded, thread, name)
+
+
 def _session(loaded: configuration.Loaded, agent: Agent, thread: Thread) -> Session:
     from agentcli.core.agent import Options
     from agentcli.session import Session
@@ -188,7 +204,7 @@ def _session(loaded: configuration.Loaded, agent: Agent, thread: Thread) -> Sess
 
 
 def configured_agent(loaded: configuration.Loaded, model: str, *, keep: bool) -> Agent:
-    """The agent that the configuration describes, on this model."""
+    """The agent that the configuration describes, or the named one that was laid over it, on this model."""
     from agentcli.core.agent import Agent
 
     conf = loaded.config
@@ -198,8 +214,9 @@ def configured_agent(loaded: configuration.Loaded, model: str, *, keep: bool) ->
     return Agent(
         made,
         own_name,
+        name=loaded.agent.name if loaded.agent else "agentcli",
         instructions=conf.system,
-        tools=_tools(_DEMO_TOOLS if name == _DEMO and loaded.origins.get("tools", "default") == "default" else conf.tools),
+        tools=_configured_tools(loaded, name),
         settings=dict(conf.settings),
         max_steps=conf.max_steps,
         window=lambda: _window(name, loaded),
@@ -271,12 +288,28 @@ def note(loaded: configuration.Loaded, agent: Agent) -> str:
     return local.note(agent.model, place(name, loaded).options, tools=bool(agent.tools))
 
 
-def _tools(names: Iterable[str]) -> list[Tool]:
+def _agents(loaded: configuration.Loaded) -> Agents:
+    from agentcli.assemble.named import Agents
+
+    return Agents(loaded, lambda loaded, model: configured_agent(loaded, model, keep=True))
+
+
+def _configured_tools(loaded: configuration.Loaded, model: str) -> list[Tool]:
+    names = loaded.config.tools
+    if model == _DEMO and loaded.origins.get("tools", "default") == "default":
+        names = _DEMO_TOOLS
     if not names:
         return []
     from agentcli.tools import load
 
-    return [load(name) for name in names]
+    try:
+        return [load(name) for name in names]
+    except UserError as error:
+        if loaded.agent is None:
+            raise
+        from agentcli.assemble.named import told
+
+        raise told(loaded, "tools", error) from None
 
 
 def _spill(call: ToolCall, text: str) -> str:

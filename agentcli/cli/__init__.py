@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("agentcli.cli.models:models", "List what can be asked, with context size and price where known."),
     "local": ("agentcli.cli.local:app", "Install, list and remove the embedded model."),
     "usage": ("agentcli.cli.usage:usage", "Show tokens and money by day and model."),
+    "agents": ("agentcli.cli.agents:app", "List, show, write and edit named agents."),
     "keys": ("agentcli.cli.keys:app", "List, set and remove the keys of providers."),
     "config": ("agentcli.cli.config:app", "Show and change the configuration."),
     "doctor": ("agentcli.cli.doctor:doctor", "Find out why it does not work."),
@@ -140,7 +141,7 @@ def _root(
 
 def run() -> NoReturn:
     """Run the command line and leave with its exit code."""
-    gc.set_threshold(20_000, 20, 20)  # what start-up makes is not garbage: looking for some in it takes a tenth of its time
+    gc.set_threshold(100_000, 20, 20)  # what start-up makes is not garbage: looking for some in it takes a tenth of its time
     _keep_standard_descriptors()
     arguments = _with_command(sys.argv[1:])
     try:

@@ -22,6 +22,7 @@ _SILENT = "note: nothing came on stdin for {:g} s; going on without it (`< /dev/
 def ask(
     prompt: Annotated[list[str] | None, typer.Argument(metavar="[PROMPT]...", help="What to ask; - reads it from stdin.")] = None,
     model: option.Model = None,
+    agent: option.Agent = None,
     system: option.System = None,
     file: option.Files = None,
     thread: option.ThreadId = None,
@@ -102,6 +103,7 @@ def ask(
                 hint="With a prompt, `--continue` asks the next question in the thread.",
                 exit_code=Exit.USAGE,
             )
+        loaded = assemble.answering(loaded, on, agent, tell=(lambda text: None) if quiet else say)
         fitting = _schema(schema)
         talk: Talk = "quiet" if quiet else "verbose" if verbose else "normal"
         form = form_for(json=json, jsonl=jsonl, plain=loaded.config.plain)

@@ -22,6 +22,7 @@ def chat(
     continue_: option.Continue = False,
     fork: option.Fork = False,
     model: option.Model = None,
+    agent: option.Agent = None,
     system: option.System = None,
     no_save: option.NoSave = False,
     timeout: option.Timeout = None,
@@ -51,13 +52,14 @@ def chat(
         no_save=no_save,
         plain=plain,
     )
-    _chat(config, changes, thread=thread, latest=continue_, fork=fork, yes=yes, verbose=verbose)
+    _chat(config, changes, agent, thread=thread, latest=continue_, fork=fork, yes=yes, verbose=verbose)
 
 
 def resume(
     thread: Annotated[str | None, typer.Argument(metavar="[ID]", help="The thread; a beginning of its id will do.")] = None,
     fork: option.Fork = False,
     model: option.Model = None,
+    agent: option.Agent = None,
     system: option.System = None,
     timeout: option.Timeout = None,
     idle_timeout: option.IdleTimeout = None,
@@ -90,12 +92,13 @@ def resume(
 
         picks = pick.draws(plain=assemble.config(config, changes).config.plain)
         thread = None if picks else pick.pick(assemble.store())
-    _chat(config, changes, thread=thread, latest=False, fork=fork, yes=yes, verbose=verbose, picks=picks)
+    _chat(config, changes, agent, thread=thread, latest=False, fork=fork, yes=yes, verbose=verbose, picks=picks)
 
 
 def _chat(
     config: Path | None,
     changes: dict[str, Any],
+    agent: str | None,
     *,
     thread: str | None,
     latest: bool,
@@ -131,15 +134,17 @@ def _chat(
                     return found
                 name = found
             on = assemble.thread(name, latest=latest, fork=fork)
+            conf = assemble.answering(loaded, on, agent, tell=talk.say)
             try:
-                model, why = await assemble.choose(loaded, on)
+                model, why = await assemble.choose(conf, on)
             except assemble.NoModelError as error:
                 if code := await _embed(error):
                     return code
-                model, why = await assemble.choose(loaded, on)
-            screen = assemble.screen(loaded, verbose=verbose)
-            chat = assemble.chat(loaded, on, model, screen, yes=yes)
-            return await converse(chat, screen, banner=f"agentcli · {model} ({why}) · /help", wish=loaded.config)
+                model, why = await assemble.choose(conf, on)
+            screen = assemble.screen(conf, verbose=verbose)
+            chat = assemble.chat(conf, on, model, screen, yes=yes)
+            who = f"{chat.agent} · {model}" if chat.agent else model
+            return await converse(chat, screen, banner=f"agentcli · {who} ({why}) · /help", wish=conf.config)
 
         start(main)
     finally:

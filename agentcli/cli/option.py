@@ -10,6 +10,7 @@ import typer
 from agentcli.errors import Exit, UserError
 
 __all__ = [
+    "Agent",
     "ConfigFile",
     "Continue",
     "Files",
@@ -29,10 +30,14 @@ __all__ = [
     "Yes",
     "one_thread",
     "overrides",
+    "settings_of",
 ]
 
 
 Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="The model, as provider/model, or an alias.")]
+Agent = Annotated[
+    str | None, typer.Option("--agent", "-a", metavar="NAME", help="Answer as this agent (`agents list`); `none` is without one.")
+]
 System = Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="Instructions for the model.")]
 Files = Annotated[
     list[str] | None,
@@ -89,9 +94,14 @@ def overrides(
         "tools": [] if no_tools else tools,
         "save": False if no_save else None,
         "plain": True if plain else None,
-        "settings": dict(_setting(text) for text in settings) if settings else None,
+        "settings": settings_of(settings) if settings else None,
     }
     return {key: value for key, value in said.items() if value is not None}
+
+
+def settings_of(said: list[str]) -> dict[str, Any]:
+    """What several `-o` say."""
+    return dict(_setting(text) for text in said)
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -28,7 +28,10 @@ from agentcli.config.document import changed, line_of, parse, read
 from agentcli.config.schema import FLAGS, VARIABLES, Config, ProviderConfig
 from agentcli.errors import Exit, UserError
 
-__all__ = ["Config", "Loaded", "Places", "ProviderConfig", "edited", "fault", "load", "places", "scalar", "where"]
+if TYPE_CHECKING:
+    from agentcli.config.agent import NamedAgent
+
+__all__ = ["Config", "Loaded", "Places", "ProviderConfig", "anchored", "edited", "fault", "load", "places", "scalar", "where"]
 
 
 class Places(Struct, frozen=True):
@@ -50,6 +53,8 @@ class Loaded(Struct, frozen=True):
     origins: dict[str, str]
     file: Path
     text: str | None  # None: there is no file
+    agent: NamedAgent | None = None  # the one that was laid over it
+    own: Loaded | None = None  # what it is without that
 
     def __repr__(self) -> str:
         return f"Loaded({self.config!r}, file={str(self.file)!r})"
@@ -90,7 +95,7 @@ def load(file: Path | None = None, overrides: Mapping[str, Any] = {}) -> Loaded:
     path = Path(os.path.abspath(file)) if file is not None else places().config
     text = read(path, required=file is not None)
     layers = (
-        (_anchored(parse(path, text), path.parent) if text and text.strip() else {}, lambda _: str(path)),
+        (anchored(parse(path, text), path.parent) if text and text.strip() else {}, lambda _: str(path)),
         (_environment(), lambda key: VARIABLES[key]),
         (_given(overrides), _flag),
     )
@@ -148,8 +153,8 @@ def scalar(text: str) -> str | int | float | bool:
     return value if isinstance(value, str | int | float) else text
 
 
-def _anchored(document: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The document with its relative paths made absolute."""
+def anchored(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The document with its relative paths made absolute: they are relative to the folder of the file."""
     if isinstance(tools := document.get("tools"), list):
         document["tools"] = [_anchor(name, folder) if isinstance(name, str) and ".py:" in name else name for name in tools]
     providers = document.get("providers")

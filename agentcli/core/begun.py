@@ -30,6 +30,7 @@ GO_ON = (
 )
 LEAST = 12  # characters
 MOST = 2_000
+_TRIES = 10  # lengths of a piece that are tried
 
 
 def joined(begun: Message, more: Message) -> Message:
@@ -132,7 +133,9 @@ def _monotonous(said: str, place: int) -> bool:
     if said.endswith(end, 0, place):
         return True
     half = end[: len(end) - len(end) // 2]
-    period = end.find(half, 1)
-    while period > 0 and not end.startswith(end[period:]):
+    period = 0
+    for _ in range(_TRIES):
         period = end.find(half, period + 1)
-    return period > 0
+        if period < 0 or end.startswith(end[period:]):
+            return period > 0
+    return False  # the first half recurs that often: it is a short piece over and over itself, and all of it is not

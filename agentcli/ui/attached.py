@@ -1,4 +1,4 @@
-"""What goes along with a message: files, pictures, the output of a command.
+"""What goes along with a message: files, pages, pictures, what was piped in, the output of a command.
 
 Bytes are a `Blob`. Text is a marked block, `<file …>` or `<command …>`, in a part of its own, so that a model knows where it begins
 and ends, and so that a message that is taken back can be told apart again into what was typed and what was attached.
@@ -10,11 +10,12 @@ import re
 from html import escape, unescape
 
 from agentcli.core.message import Blob, Message, Part, Text, speakable
+from agentcli.ui.amount import size
 from agentcli.ui.sanitise import one_line
 
-__all__ = ["apart", "command_block", "describe", "size"]
+__all__ = ["apart", "command_block", "describe"]
 
-_BLOCK = re.compile(r"<(file|command|page|paste)((?: [a-z]+=\"[^\n]*?\")*)>\n.*</\1>\n?", re.DOTALL)
+_BLOCK = re.compile(r"<(file|command|page|stdin)((?: [a-z]+=\"[^\n]*\")?)>\n.*</\1>\n?", re.DOTALL)
 _NAME = re.compile(r' (?:name|line|url)="([^\n]*?)"(?= |>|$)')
 
 
@@ -41,13 +42,6 @@ def describe(part: Part) -> str:
             found = _BLOCK.fullmatch(text)
             named = _NAME.search(found[2]) if found else None
             kind = "output of a command" if found and found[1] == "command" else "text"
-            return f"{one_line(unescape(named[1]), 60) if named else 'text'}, {kind}, {size(len(text.encode(errors='replace')))}"
+            name = one_line(unescape(named[1]), 60) if named else found[1] if found else "text"
+            return f"{name}, {kind}, {size(len(text.encode(errors='replace')))}"
     return type(part).__name__
-
-
-def size(count: int) -> str:
-    """`850 B`, `12.3 kB`, `4.0 MB`"""
-    for unit, name in ((1_000_000, "MB"), (1_000, "kB")):
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count} B"

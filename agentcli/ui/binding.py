@@ -44,7 +44,7 @@ ACTIONS: dict[str, Action] = {
     "send": Action(("enter",), "sends; while an answer comes, it waits for its turn", needed=True),
     "new-line": Action(("escape enter", "c-j"), "begins a new line"),
     "send-now": Action(("c-s",), "sends into the answer that is under way, at its next step"),
-    "stop": Action(("c-c",), "stops the answer and keeps what there is of it; else clears what you typed", needed=True),
+    "stop": Action(("c-c",), "stops the answer, and keeps it; or clears the line", needed=True),
     "leave": Action(("c-d",), "on an empty line: leaves"),
     "take-back": Action(("up",), "on an empty line: takes back what waits to be sent", when="something waits"),
     "history-back": Action(("up", "c-p"), "what you typed before, also in earlier chats"),
@@ -152,10 +152,10 @@ def plain_help() -> str:
 
 def table() -> str:
     """The table of the reference: every action, its keys, what it does."""
-    lines = ["| action | keys | what it does |", "|---|---|---|"]
+    lines = ["| keys | what it does | action |", "|---|---|---|"]
     for name, action in ACTIONS.items():
-        keys = ", ".join(f"`{key}`" for key in action.keys)
-        lines.append(f"| `{name}` | {keys} | {action.text} |")
+        keys = ", ".join(spoken(key_names(key)) for key in action.keys)
+        lines.append(f"| {keys} | {action.text} | `{name}` |")
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ terminal that is gone swallows what is written.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
@@ -33,6 +34,8 @@ class Canvas(Vt100_Output):
 
     def __init__(self, file: TextIO) -> None:
         super().__init__(file, self._measured, term=os.environ.get("TERM"), enable_cpr=False)
+        if sys.platform == "win32":
+            _take_sequences()
         self._held = 0
         self._pasting = False
 
@@ -89,3 +92,14 @@ class Canvas(Vt100_Output):
         with suppress(OSError, ValueError):
             columns, rows = os.get_terminal_size(self.stdout.fileno())
         return Size(rows=rows or 24, columns=columns or 80)
+
+
+if sys.platform == "win32":
+
+    def _take_sequences() -> None:
+        """A console takes them since Windows 10, once it is told to."""
+        from ctypes import byref, windll, wintypes
+
+        console, mode = windll.kernel32.GetStdHandle(-11), wintypes.DWORD()
+        if windll.kernel32.GetConsoleMode(console, byref(mode)):
+            windll.kernel32.SetConsoleMode(console, mode.value | 0x0004)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from agentcli.core.agent import Agent, Approve
 from agentcli.core.message import Message, Part
@@ -16,7 +16,6 @@ from agentcli.core.thread import Thread
 from agentcli.core.tool import Tool
 from agentcli.errors import UserError
 from agentcli.session import Session
-from agentcli.ui.form import Form
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.screen import Screen
 from agentcli.ui.talk import say, say_error
@@ -24,8 +23,29 @@ from agentcli.ui.talk import say, say_error
 if TYPE_CHECKING:
     from agentcli.store.threads import Store
     from agentcli.ui.cost import Pricing
+    from agentcli.ui.form import Form
 
-__all__ = ["Chat"]
+__all__ = ["Agents", "Chat"]
+
+_NOBODY = "agentcli"  # who speaks where no agent was named
+
+
+class Agents(Protocol):
+    """The named agents, and what is configured without one (None)."""
+
+    def rows(self) -> list[tuple[str, str]]:
+        """All that there are, each with what it is for."""
+        ...
+
+    def has(self, name: str) -> bool: ...
+
+    def on(self, model: str, name: str | None) -> Agent:
+        """The agent that answers, on another model."""
+        ...
+
+    async def make(self, name: str | None, model: str) -> Agent:
+        """Another agent: on its own model, or else on this one."""
+        ...
 
 
 class Chat:
@@ -41,7 +61,7 @@ class Chat:
         screen: Screen,
         *,
         store: Callable[[], Store],
-        agent: Callable[[str], Agent],
+        agents: Callable[[], Agents],
         on: Callable[[Agent, Thread], Session],
         approve: Callable[[], Approve],
         models: Callable[[], list[str]],
@@ -52,7 +72,6 @@ class Chat:
     ) -> None:
         self.session = session
         self.screen = screen
-        self.approve = approve()
         self.models = models
         self.pricing = pricing
         self.keys = keys or self._usual_keys
@@ -64,9 +83,10 @@ class Chat:
         self._prices: Pricing | None = None  # once they were looked up
         self._told: tuple[object, str] = (None, "")  # the facts, and of what
         self._make_store = store
-        self._make_agent = agent
+        self._make_agents = agents
         self._make_session = on
         self._make_approve = approve
+        self._approve: Approve | None = None
         self._note = note
         self._takes = takes
 
@@ -75,18 +95,37 @@ class Chat:
         """Where threads are kept."""
         return self._make_store()
 
+    @cached_property
+    def agents(self) -> Agents:
+        """The named agents."""
+        return self._make_agents()
+
+    @property
+    def agent(self) -> str | None:
+        """The name of the agent that answers, if it is a named one."""
+        name = self.session.agent.name
+        return None if name == _NOBODY else name
+
+    @property
+    def approve(self) -> Approve:
+        """What asks whether a tool may run in this thread."""
+        if self._approve is None:
+            self._approve = self._make_approve()
+        return self._approve
+
     def form(self) -> Form:
         """What shows the next turn."""
         return self.screen.form(self.session.agent.full_model)
 
     def facts(self) -> str:
-        """What lasts, for a status line: the model, and how much there is of the conversation. It is asked for at every drawing, so it
-        only tells what is known already (`learn`)."""
+        """What lasts, for a status line: the agent and the model, and how much there is of the conversation. It is asked for at every
+        drawing, so it only tells what is known already (`learn`)."""
         thread, agent = self.session.thread, self.session.agent
         last = id(thread.messages[-1]) if thread.messages else 0
-        state = (thread.id, len(thread.messages), last, thread.updated, agent.full_model, self._prices, self.screen.drawn.is_set())
+        who = (self.agent, agent.full_model) if self.agent else (agent.full_model,)
+        state = (thread.id, len(thread.messages), last, thread.updated, who, self._prices, self.screen.drawn.is_set())
         if state != self._told[0]:
-            self._told = state, " · ".join((agent.full_model, *self._amounts())) if thread.messages else ""
+            self._told = state, " · ".join((*who, *self._amounts())) if thread.messages else ""
         return self._told[1]
 
     def _usual_keys(self) -> str:
@@ -109,7 +148,7 @@ class Chat:
 
         tokens, share = fill(thread, self.session.agent.__dict__.get("window"))  # not looked up here
         yield f"{tokens / 1000:.0f}k tokens" if tokens >= 1000 else f"{tokens} tokens"
-        if self._prices and (cost := cost_of(thread.messages, self._prices)):
+        if self._prices and (cost := cost_of(thread.messages, self._prices)) and cost["amount"]:
             yield money(cost["amount"], cost["currency"])
         if share is not None:
             yield f"{share:.0%} full"
@@ -124,7 +163,16 @@ class Chat:
 
     async def use(self, model: str) -> None:
         """Let another model answer from now on."""
-        agent = self._make_agent(model)
+        await self._answer_by(self.agents.on(model, self.agent))
+
+    async def use_agent(self, name: str | None) -> None:
+        """Let another agent answer from now on, or none in particular. Instructions that were given in this chat are not for it."""
+        agent = await self.agents.make(name, self.session.agent.full_model)
+        self._instructions = None
+        self.session.thread.agent = name
+        await self._answer_by(agent)
+
+    async def _answer_by(self, agent: Agent) -> None:
         await self.session.agent.aclose()
         self.tools = agent.tools
         if self._instructions is not None:
@@ -148,12 +196,32 @@ class Chat:
             say(note, dim=True)
 
     async def switch(self, thread_id: str | None) -> None:
-        """Go on in another thread, or in a new one. One that cannot be saved is not left."""
-        thread = Thread()
+        """Go on in another thread, and with the agent that answered there; or in a new one. One that cannot be saved is not left."""
+        thread = Thread(agent=self.agent)
         if thread_id is not None:
             thread = self.store.open(thread_id)
             self.store.load_blobs(thread)
-        self.go_to(thread, "A new thread." if thread_id is None else f"{thread.id}  {one_line(thread.title, 60)}")
+        agent = await self._other_agent(thread)
+        try:
+            self.go_to(thread, "A new thread." if thread_id is None else f"{thread.id}  {one_line(thread.title, 60)}")
+        except UserError:
+            if agent:
+                await agent.aclose()
+            raise
+        if agent:
+            self._instructions = None
+            await self._answer_by(agent)
+            say(f"{self.agent or 'No named agent'} answers here, on {one_line(agent.full_model)}.", dim=True)
+
+    async def _other_agent(self, thread: Thread) -> Agent | None:
+        """The agent of this thread, if it is not the one that answers now."""
+        name = thread.agent
+        if name and name != self.agent and not self.agents.has(name):
+            from agentcli.ui.agents import gone
+
+            say(gone(name))
+            name = None
+        return None if name == self.agent else await self.agents.make(name, self.session.agent.full_model)
 
     def go_to(self, thread: Thread, words: str) -> None:
         """Go on in this thread; `words` say which it is. The one that is left is let go only when this one is held."""
@@ -170,7 +238,7 @@ class Chat:
             self.session = left
             raise
         left.close()
-        self.approve = self._make_approve()  # what was allowed was allowed in that thread
+        self._approve = None  # what was allowed was allowed in that thread
 
     def message(self, text: str, typed: str | None = None) -> Message:
         """What is said now, with everything that goes with it. If something cannot, the person has it all back."""

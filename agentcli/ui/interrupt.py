@@ -9,7 +9,9 @@ for. A third leaves at once; the journal has everything. SIGTERM and SIGHUP canc
 ends with 128 + the signal, as those signals do. Without a turn, every one of them ends the program; but a program that `stays` (the
 chat, where Ctrl-C at the prompt is a key) takes a Ctrl-C that comes between Enter and the turn for that turn's.
 
-After a stop (Ctrl-Z) and `fg` the shell may have changed the terminal: SIGCONT calls `go_on`.
+After a stop (Ctrl-Z) and `fg` the shell may have changed the terminal: SIGCONT calls `go_on`. The time for which the program was
+stopped does not count for a turn: the loop's own time stands meanwhile, and with it every clock. How long that was is known from when
+the loop was last seen at work.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from time import monotonic
 from types import FrameType
 from typing import Any, Self
 
@@ -25,6 +28,8 @@ from agentcli.errors import Exit
 from agentcli.ui.terminal import leave_now
 
 __all__ = ["Interrupts"]
+
+_LOOK = 0.25  # seconds between two looks at whether the loop is at work
 
 _ENDING = {"SIGINT": Exit.INTERRUPTED, "SIGTERM": Exit.TERMINATED, "SIGHUP": Exit.HUNG_UP}
 
@@ -40,10 +45,14 @@ class Interrupts:
         self._turn: asyncio.Task[Any] | None = None
         self._presses = 0
         self._previous: dict[signal.Signals, Any] = {}
+        self._stood = 0.0  # seconds for which the program was stopped
+        self._seen = 0.0  # when the loop was last at work in a turn
+        self._looking: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._main = asyncio.current_task()
+        self._loop.time = lambda: monotonic() - self._stood  # type: ignore[method-assign]
         for name in _ENDING:
             if number := getattr(signal, name, None):  # Windows has no SIGHUP
                 self._previous[number] = signal.signal(number, self._receive)
@@ -61,6 +70,7 @@ class Interrupts:
     async def run(self, turn: Coroutine[Any, Any, Any]) -> bool:
         """Run a turn as a task that the signals cancel. True if it came to its own end; its exceptions are raised here."""
         self._turn = asyncio.create_task(turn)
+        self._look()
         try:
             if self._asked:
                 self._asked = False
@@ -76,6 +86,8 @@ class Interrupts:
                 self._turn.cancel()
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait({self._turn}, timeout=5)
+            if self._looking:
+                self._looking.cancel()
             self._turn = None
             self._presses = 0
 
@@ -93,7 +105,15 @@ class Interrupts:
         """Ctrl-C was pressed where the terminal makes a key of it."""
         self._receive(signal.SIGINT, None)
 
+    def _look(self) -> None:
+        self._seen = monotonic()
+        self._looking = self._loop.call_later(_LOOK, self._look)
+
     def _continue(self, number: int, frame: FrameType | None) -> None:
+        now = monotonic()
+        if self._turn and (gone := now - self._seen) > 2 * _LOOK:
+            self._stood += gone
+        self._seen = now
         with suppress(RuntimeError):  # the loop is closed already
             self._loop.call_soon_threadsafe(self._go_on)
 

@@ -220,6 +220,9 @@ class Line:
     def _remember(self, text: str) -> None:
         """Keep what was sent in the history, as the other prompt does and reads it."""
         if self._history:
+            from agentcli.ui.paste.fold import Folds
+
+            text = Folds().kept(text)
             entry = f"\n# {datetime.now(UTC)}\n" + "".join(f"+{line}\n" for line in speakable(text).split("\n"))
             with suppress(OSError):  # a full disk is no reason to end the chat
                 create_folder(self._history.parent)

@@ -84,11 +84,12 @@ class Live:
         self._verbose = verbose
         self._theme = theme
         self._queue: deque[Sent] = deque()
+        self._soon: deque[Sent] = deque()  # what the turn gets to hear at its next step
         self._wanted: asyncio.Future[None] | None = None  # somebody waits for a line
         self._answer: asyncio.Future[str] | None = None  # somebody waits for an answer
         self._question = ""
         self._asking = asyncio.Lock()  # one question at a time
-        self._began = False  # somebody has asked for a line
+        self._began = False  # somebody has asked for a line, or something else
         self._left = False
         self._pressed = 0.0  # when the last key was
         self._signalling = False
@@ -186,6 +187,7 @@ class Live:
         buffer = self._prompt.default_buffer
         answer = ""
         self._question = visible(question.strip())
+        self._began = True
         self._stand()
         self._region.draw()
         try:
@@ -246,6 +248,17 @@ class Live:
             self._tail, self._status = tail, status
             self._region.draw()
 
+    def heard(self) -> None:
+        """The turn has come to what was said to it meanwhile."""
+        if self._soon:
+            self.echo(self._soon.popleft())
+            self._region.write("\n")
+
+    def over(self) -> None:
+        """The turn is over."""
+        self._soon.clear()
+        self.show("", [], "")
+
     def echo(self, sent: Sent) -> None:
         """Show what was sent, where the conversation is."""
         lines = visible(sent.shown or sent.text).split("\n")
@@ -277,8 +290,8 @@ class Live:
 
     def mark(self) -> StyleAndTextTuples:
         if self.is_asking():
-            return [("bold", "? ")]
-        return [("ansibrightblack", "+ ")] if self.busy else [("bold ansicyan", "> ")]
+            return fragments([f"{paint('bold', '?')} "])
+        return fragments([f"{paint('dim', '+')} " if self.busy else f"{paint('prompt', '>')} "])
 
     def rows(self) -> StyleAndTextTuples:
         room = self.room
@@ -326,7 +339,10 @@ class Live:
 
     def _deliver(self, sent: Sent) -> None:
         if self.meanwhile and self.meanwhile(sent):
-            self.echo(sent)
+            if sent.at_once and not sent.text.startswith("/"):
+                self._soon.append(sent)
+            else:
+                self.echo(sent)
             return
         self._queue.append(sent)
         self._wake()
@@ -471,8 +487,9 @@ class Live:
         columns, rows = self.size
         lines: list[str] = []
         waiting = list(self._queue)
-        if len(waiting) > SHOWN:
-            lines.append(paint("dim", f"{len(waiting) - SHOWN} more wait to be sent"))
+        if (more := len(waiting) - SHOWN) > 0:
+            lines.append(paint("dim", f"{more} more wait{'s' if more == 1 else ''} to be sent"))
+        lines += [paint("dim", f"at the next step: {one_line(sent.shown or sent.text, columns - 19)}") for sent in self._soon]
         lines += [paint("dim", f"next: {one_line(sent.shown or sent.text, columns - 7)}") for sent in waiting[-SHOWN:]]
         if self._question:
             lines += [paint("bold", line) for line in _wrapped(self._question, columns)]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from agentcli.core.event import Event, TextDelta, TurnEnded
+from agentcli.core.event import Event, MessageAdded, TextDelta, TurnEnded
 
 if TYPE_CHECKING:
     from agentcli.ui.status import Status
@@ -32,6 +32,10 @@ class Rows(Protocol):
 
     def show(self, finished: str, tail: list[str], status: str) -> None: ...
 
+    def heard(self) -> None: ...
+
+    def over(self) -> None: ...
+
 
 class LiveForm:
     """Shows the events of one turn in `rows`."""
@@ -43,10 +47,14 @@ class LiveForm:
         self._clock = clock
         self._due = 0.0
         self._speaking = False
+        self._asking = False
 
     def show(self, event: Event) -> None:
         """Show an event, now or when the next drawing is due."""
         self._view.width = self._rows.size[0]
+        if isinstance(event, MessageAdded) and event.message.role == "user" and "/" not in event.source:
+            self._rows.show(self._view.take(), [], "")
+            self._rows.heard()
         self._view.show(event)
         self._status.show(event)
         now = self._clock()
@@ -63,21 +71,25 @@ class LiveForm:
 
     def pause(self) -> None:
         """A question comes: what is finished stands above it."""
+        self._asking = True
         self._status.asking(True)
         self._draw(self._clock())
 
     def go_on(self) -> None:
         """It is answered."""
+        self._asking = False
         self._status.asking(False)
 
     def close(self) -> None:
         """Finish what is unfinished."""
         self._view.close()
         self._rows.show(self._view.take(), [], "")
+        self._rows.over()
 
     def _draw(self, now: float) -> None:
         columns = self._rows.size[0]
         self._view.width = columns
         finished = self._view.take()
-        self._rows.show(finished, self._view.tail_lines(columns, self._rows.room), self._status.line(columns - 1))
+        tail = [] if self._asking else self._view.tail_lines(columns, self._rows.room)  # the call stands above, whole
+        self._rows.show(finished, tail, self._status.line(columns - 1))
         self._due = now + max(PACE, 10 * (self._clock() - now))

@@ -11,6 +11,7 @@ from itertools import groupby
 from msgspec import UNSET, Struct, UnsetType
 
 from agentcli.providers.catalogue.price import Known
+from agentcli.ui.amount import tokens
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.stdout import on_terminal, print_json, put
 from agentcli.ui.table import table
@@ -101,11 +102,4 @@ def _table(rows: Sequence[Row]) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     name = one_line(f"{row.model} = {row.means}" if row.means else row.model)
     prices = (f"{row.price.input:.4g}", f"{row.price.output:.4g}") if row.price else ("", "")
-    return name, _short(row.context), *prices, one_line(" ".join(row.capabilities))
-
-
-def _short(tokens: int | None) -> str:
-    """131k, 1.05M."""
-    if tokens is None:
-        return ""
-    return str(tokens) if tokens < 1000 else f"{tokens / 1000:.0f}k" if tokens < 999_500 else f"{tokens / 1_000_000:.3g}M"
+    return name, "" if row.context is None else tokens(row.context), *prices, one_line(" ".join(row.capabilities))

@@ -31,9 +31,8 @@ from agentcli.core.event import (
     ToolStarted,
     TurnEnded,
 )
-from agentcli.ui.aside import aside_line
+from agentcli.ui.aside import arguments_line, aside_line, mark_of, result_line, retry_line
 from agentcli.ui.sanitise import one_line, visible
-from agentcli.ui.view import arguments_line, mark_of, result_line, retry_line
 
 __all__ = ["Plain"]
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentcli.core.message import speakable
+from agentcli.ui.draft import in_sight
 from agentcli.ui.terminal import typed_early
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Owner", "furnish", "kept", "make"]
 
+_ESCAPE = 0.1  # seconds after which an Escape is one, where it is a key that is pressed often
 _ACTIONS = ("send", "send-now", "new-line", "stop", "leave", "editor", "add-time", "suspend", "take-back")
 
 
@@ -76,16 +78,18 @@ def make(
         owner.mark,
         multiline=True,
         prompt_continuation="  ",
-        key_bindings=_bindings(owner, keys),
+        key_bindings=_bindings(owner, keys, vi=vi),
         history=kept(history),
         complete_while_typing=False,
         vi_mode=vi,
         cursor=ModalCursorShapeConfig() if vi else None,
-        input_processors=[TabsProcessor(tabstop=4, char1=" ", char2=" ")],
+        input_processors=[TabsProcessor(tabstop=4, char1=" ", char2=" ", style=""), in_sight()],
         erase_when_done=True,
         tempfile_suffix=".md",
         output=output,
     )
+    if vi:
+        prompt.app.ttimeoutlen = _ESCAPE
     if sys.platform != "win32":
         prompt.app.terminal_size_polling_interval = None  # a signal tells when the window changes
     root = prompt.layout.container
@@ -106,6 +110,7 @@ def furnish(
 ) -> None:
     """What a prompt needs once it is on the screen: folded pastes, with the keys that open them, and completion."""
     from prompt_toolkit.key_binding import merge_key_bindings
+    from prompt_toolkit.layout.controls import SearchBufferControl
     from prompt_toolkit.styles import Style
 
     from agentcli.ui import paste
@@ -113,15 +118,31 @@ def furnish(
 
     assert prompt.input_processors is not None
     assert prompt.key_bindings is not None
-    prompt.input_processors.append(paste.marks(folds))
+    prompt.input_processors.insert(-1, paste.marks(folds))
+    for control in prompt.layout.find_all_controls():
+        if isinstance(control, SearchBufferControl) and control.input_processors is not None:
+            control.input_processors.append(in_sight())
     key = spoken(keys[0]) if keys else "an editor"
     prompt.key_bindings = merge_key_bindings([prompt.key_bindings, paste.bindings(folds, note, keys, key)])
     prompt.completer = completer
-    prompt.style = Style.from_dict({"pasted": "reverse", "mention": "underline"})
+    prompt.style = Style.from_dict(
+        {
+            "pasted": "reverse",
+            "mention": "underline",
+            "completion-menu": "noinherit",
+            "completion-menu.completion": "noinherit bold",
+            "completion-menu.completion.current": "noinherit bold reverse",
+            "completion-menu.meta.completion": "noinherit",
+            "completion-menu.meta.completion.current": "noinherit reverse",
+            "scrollbar.background": "noinherit",
+            "scrollbar.button": "noinherit reverse",
+        }
+    )
 
 
-def _bindings(owner: Owner, keys: Mapping[str, Sequence[tuple[str, ...]]]) -> KeyBindings:
-    """The keys of all actions. While Ctrl-R searches, the same keys belong to the search."""
+def _bindings(owner: Owner, keys: Mapping[str, Sequence[tuple[str, ...]]], *, vi: bool) -> KeyBindings:
+    """The keys of all actions. While Ctrl-R searches, the same keys belong to the search. For vi Escape is a key of its own: what is
+    pressed behind it is no Alt."""
     from prompt_toolkit.enums import DEFAULT_BUFFER
     from prompt_toolkit.filters import Condition, has_focus
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -144,6 +165,9 @@ def _bindings(owner: Owner, keys: Mapping[str, Sequence[tuple[str, ...]]]) -> Ke
     filters = any_time | {"take-back": typing & Condition(owner.can_take_back)}
 
     def bind(action: str, sequence: tuple[str, ...]) -> None:
+        if vi and sequence[0] == "escape":
+            return
+
         @found.add(*sequence, filter=filters.get(action, talking))
         def pressed(event: KeyPressEvent) -> None:
             if action in ready:

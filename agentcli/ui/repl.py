@@ -21,10 +21,8 @@ from agentcli.core.message import Message, ToolCall
 from agentcli.core.tool import Tool
 from agentcli.errors import Exit, UserError
 from agentcli.providers import Later
-from agentcli.ui.form import pausing, tick
 from agentcli.ui.interrupt import Interrupts
 from agentcli.ui.screen import Screen, Sent
-from agentcli.ui.stdout import reserved
 from agentcli.ui.talk import say, say_error
 
 if TYPE_CHECKING:
@@ -38,6 +36,7 @@ __all__ = ["converse"]
 
 _WORTH_KNOWING = 0.5  # of the model's window
 _MORE_TIME = 60.0  # seconds
+_MORE_TIME_HINT = "What there is of the answer is kept: /continue goes on. /timeout gives every turn longer."
 
 
 async def converse(chat: Chat, screen: Screen, *, banner: str, wish: Wish) -> int:
@@ -141,6 +140,9 @@ class _Loop:
 
     async def _turn(self, wanted: Message | Outcome) -> None:
         """A turn of the model."""
+        from agentcli.ui.form import pausing, tick
+        from agentcli.ui.stdout import reserved
+
         say("")
         chat, session = self.chat, self.chat.session
         form = self.screen.form(session.agent.full_model)
@@ -169,7 +171,8 @@ class _Loop:
         else:
             self._ring(ended.seconds, session.thread.title or "answered")
         if ended.error and ended.error.message:
-            say_error(UserError(ended.error.message, hint=ended.error.hint))
+            hint = _MORE_TIME_HINT if ended.stop == "timed_out" else ended.error.hint
+            say_error(UserError(ended.error.message, hint=hint))
         elif self.screen.plain:  # on the other it stands over the prompt
             self._tell_how_full(session)
 

@@ -3,7 +3,8 @@
 It runs in their own shell, with their environment, in the folder where they are: nobody has to allow what a person does. Its output is
 seen as it comes, made visible, and kept: up to a limit, its beginning and its end. It reads nothing, because what is typed is for the
 chat; and it has a session of its own, so that a program that asks the terminal for a password says that there is none instead of
-waiting for ever. Ctrl-C ends it with everything that it started: first by asking (TERM), then not (KILL).
+waiting for ever. Ctrl-C ends it with everything that it started: first by asking (TERM), then not (KILL). A second Ctrl-C does not
+wait for that, and a third one leaves the program. What a command leaves behind when it ends by itself is left alone.
 
 The output goes with the next message, which is said, and asked first if it is long. `!!command` keeps it from that.
 """
@@ -18,19 +19,21 @@ from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agentcli.core.apart import in_thread
-from agentcli.errors import UserError
-from agentcli.ui.attached import command_block, size
+from agentcli.errors import Exit, UserError
+from agentcli.ui.amount import size
+from agentcli.ui.attached import command_block
 from agentcli.ui.chat import Chat
 from agentcli.ui.talk import say
+from agentcli.ui.terminal import leave_now
 
 __all__ = ["Ran", "run"]
 
 KEPT = 1 << 20  # bytes
 _LONG = 32 << 10  # bytes: from there on it is asked whether a model should read it
-_PATIENCE = 2.0  # seconds that a command has to end when it is told to
+PATIENCE = 2.0  # seconds that a command has to end when it is told to
 _PAUSE, _PAUSES = 0.3, 20  # seconds without output, after the end, and how many of them at most
 _PIECE = 1 << 16
 
@@ -79,15 +82,30 @@ def _ending(ran: Ran) -> str:
 
 async def _run(command: str) -> Ran:
     """Run it to its end. The prompt stays, so what is typed meanwhile is on it."""
+    loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     kept = _Kept()
-    with _interrupting(stopped.set):
+    process: asyncio.subprocess.Process | None = None
+    presses = 0
+
+    def press() -> None:
+        nonlocal presses
+        presses += 1
+        if presses == 1:
+            loop.call_soon_threadsafe(stopped.set)
+        elif presses > 2:
+            leave_now(Exit.INTERRUPTED)
+        elif process:
+            _signal(process, "SIGKILL")
+
+    with _interrupting(press):
         read, write = os.pipe()
         try:
             process = await _start(command, write)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the command
             os.close(read)
-            raise UserError(f"cannot start {_shell()[0]}: {error.strerror or error}", hint="$SHELL names the shell.") from None
+            why = getattr(error, "strerror", None) or error
+            raise UserError(f"cannot start {_shell()[0]}: {why}", hint="$SHELL names the shell.") from None
         finally:
             os.close(write)
         ended = asyncio.create_task(process.wait())
@@ -97,7 +115,8 @@ async def _run(command: str) -> Ran:
             await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            await _end(process, ended)
+            if stopped.is_set() or not ended.done():
+                await _end(process, ended, reading)
             await _drain(reading, kept)
     kept.finish()
     code = process.returncode if process.returncode is not None else -signal.SIGKILL.value
@@ -144,28 +163,30 @@ async def _drain(reading: asyncio.Task[None], kept: _Kept) -> None:
     await asyncio.wait({reading}, timeout=_PAUSE)
 
 
-async def _end(process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
-    """See to it that nothing of the command is left, neither after Ctrl-C nor after we were told to end."""
-    for name in ("SIGTERM", "SIGKILL"):
-        if ended.done():
-            return
-        with suppress(ProcessLookupError, PermissionError):
-            if sys.platform == "win32":
-                process.kill()
-            else:
-                os.killpg(process.pid, getattr(signal, name))
-        await asyncio.wait({ended}, timeout=_PATIENCE)
+async def _end(process: asyncio.subprocess.Process, *over: asyncio.Task[Any]) -> None:
+    """See to it that nothing of the command is left, neither after Ctrl-C nor after we were told to end. Once it is `over`, what has
+    outlived that is killed, too."""
+    try:
+        _signal(process, "SIGTERM")
+        await asyncio.wait(over, timeout=PATIENCE)
+    finally:
+        _signal(process, "SIGKILL")
+    await asyncio.wait(over, timeout=PATIENCE)
+
+
+def _signal(process: asyncio.subprocess.Process, name: str) -> None:
+    """Send a signal to the command and what it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, getattr(signal, name))
 
 
 @contextmanager
-def _interrupting(stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C is for the command. A second and third one do no more."""
-    loop = asyncio.get_running_loop()
-
-    def receive(number: int, frame: object) -> None:
-        loop.call_soon_threadsafe(stop)
-
-    before = signal.signal(signal.SIGINT, receive)
+def _interrupting(press: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C is for the command."""
+    before = signal.signal(signal.SIGINT, lambda number, frame: press())
     try:
         yield
     finally:

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
-from agentcli.ui.form import Form
-
 if TYPE_CHECKING:
     from agentcli.ui.complete import Words
+    from agentcli.ui.form import Form
 
 __all__ = ["Screen", "Sent"]
 

@@ -4,7 +4,7 @@ The terminal stays in its own mode for lines: it shows what is typed, takes Back
 whole. Nothing is drawn here, so nothing here can confuse a screen reader. All lines are taken as soon as they come, also while an
 answer does, because a terminal keeps no more than 4,096 characters for us; then they wait in a queue.
 
-- **Hushed or listening.** Hushed, the terminal does not show what is typed, and Ctrl-C is the signal that stops a turn. Listening, it
+- **Hushed or listening** (`line_mode.py`). Hushed, the terminal does not show what is typed, and Ctrl-C is the signal that stops a turn. Listening, it
   shows it, and Ctrl-C is a character that ends a line, so that what was typed before it and after it stay apart.
 - **The beginning of a line** that was typed unseen can be taken out of the terminal, by leaving its mode for lines for a moment. It is
   shown behind the prompt and stays the beginning of that line, though Backspace does not reach it any more (Ctrl-C does).
@@ -24,17 +24,15 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-try:
-    import termios
-except ImportError:  # Windows
-    termios = None  # type: ignore[assignment]
+from agentcli.ui.line_mode import LineMode
 
 __all__ = ["GAP", "LONGEST", "Ahead", "Typed", "Typing"]
 
 GAP = 0.02  # seconds: nobody presses Enter and another key within that
 LONGEST = 1024 if sys.platform == "darwin" else 4095  # bytes of a line: a terminal takes no more
+_WATCHED = sys.platform != "win32"  # a loop of Windows cannot watch a console
 
 
 class Typed(NamedTuple):
@@ -67,7 +65,6 @@ class Typing:
         self._ended = False
         self._more = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._found: list[Any] | None = None
         self._reading = False
         self._away = True
 
@@ -75,12 +72,10 @@ class Typing:
         """Take hold of the terminal. `early` are lines that were typed before."""
         self._loop = asyncio.get_running_loop()
         self._fd = sys.stdin.fileno()
+        self._mode = LineMode(self._fd)
         *whole, begun = early.replace("\r", "\n").split("\n")
         self._lines.extend(Typed(line) for line in whole)
         self._begun += begun.encode(errors="replace")
-        if termios:
-            with suppress(termios.error, OSError):
-                self._found = termios.tcgetattr(self._fd)
         self.go_on()
 
     def end(self) -> None:
@@ -92,15 +87,14 @@ class Typing:
         self._away = True
         self._release()
         self._watch(False)
-        if termios and self._found:
-            self._set(self._found)
+        self._mode.give_back()
 
     def go_on(self) -> None:
         """Hushed, and with what was typed meanwhile."""
         self._away = self._listening = False
         self._take()
         self._burst_as_typed()
-        if termios:
+        if _WATCHED:
             self._watch(True)
 
     def listen(self) -> str:
@@ -108,20 +102,19 @@ class Typing:
         self._take()
         self._release()
         self._listening = True
-        self._apply()
+        self._mode.take(listening=self._listening)
         return self._begun.decode(errors="replace")
 
     def hush(self) -> None:
         """From now on do not show what is typed."""
         if self._listening:
             self._listening = False
-            self._apply()
+            self._mode.take(listening=self._listening)
 
     def set_again(self) -> None:
-        """After Ctrl-Z and `fg` the shell may have changed the settings. In the background the terminal is not ours to set."""
-        with suppress(OSError):
-            if termios and not self._away and os.tcgetpgrp(self._fd) == os.getpgrp():
-                self._apply()
+        """After Ctrl-Z and `fg` the shell may have changed the settings."""
+        if not self._away and self._mode.ours:
+            self._mode.take(listening=self._listening)
 
     @property
     def waits(self) -> bool:
@@ -168,12 +161,12 @@ class Typing:
         if on == self._reading:
             return
         self._reading = on
-        if termios:
+        if _WATCHED:
             if on:
                 self._loop.add_reader(self._fd, self._read)
             else:
                 self._loop.remove_reader(self._fd)
-        elif on:  # a loop of Windows cannot watch a console
+        elif on:
             threading.Thread(target=self._read_in_a_thread, daemon=True).start()
 
     def _read(self) -> None:
@@ -196,7 +189,7 @@ class Typing:
             self._loop.call_soon_threadsafe(self._arrived, line)
 
     def _arrived(self, data: bytes) -> None:
-        if not termios:
+        if not _WATCHED:
             self._reading = False
         self._feed(data)
         if self._burst:
@@ -211,18 +204,18 @@ class Typing:
 
     def _take(self) -> None:
         """All that is in the terminal: lines, and the beginning of one."""
-        if not termios:
+        if not _WATCHED:
             return
-        with suppress(OSError, termios.error, ValueError):
+        with suppress(OSError, ValueError):
             while select.select((self._fd,), (), (), 0)[0]:
                 data = os.read(self._fd, 65536)
                 self._feed(data)
                 if not data:
                     return
-            self._apply(lines=False)
+            self._mode.take(listening=self._listening, lines=False)
             while data := os.read(self._fd, 65536):
                 self._feed(data)
-        self._apply()
+        self._mode.take(listening=self._listening)
 
     def _feed(self, data: bytes) -> None:
         if not data:
@@ -236,7 +229,7 @@ class Typing:
             self._watch(False)  # a terminal that has gone away would end without end
             return
         self._ended = False
-        *whole, last = re.split(b"([\r\n" + re.escape(self._stop) + b"])", self._begun + data)
+        *whole, last = re.split(b"([\r\n" + re.escape(self._mode.stop) + b"])", self._begun + data)
         self._begun = b""
         for line, how in zip(whole[::2], whole[1::2], strict=True):
             self._begun += line
@@ -244,12 +237,12 @@ class Typing:
         self._begun += last
 
     def _put(self, how: bytes) -> None:
-        if how == self._stop and not self._listening:  # it stops a turn, and ends no line
+        if how == self._mode.stop and not self._listening:  # it stops a turn, and ends no line
             self._on_stop()
             return
         line, self._begun = self._begun, b""
         text = line.decode(errors="replace")
-        if how == self._stop:
+        if how == self._mode.stop:
             self._release()
             self._lines.append(Typed(text, "stop", seen=True))
             self._more.set()
@@ -275,38 +268,3 @@ class Typing:
         begun, self._begun = self._begun, b""
         self._release()
         self._begun = begun
-
-    # The terminal's settings
-
-    @property
-    def _stop(self) -> bytes:
-        """The key that interrupts: Ctrl-C, for nearly everybody."""
-        if not termios or not self._found:
-            return b"\x03"
-        key: bytes = self._found[6][termios.VINTR]
-        return b"\x03" if key == self._disabled else key
-
-    @property
-    def _disabled(self) -> bytes:
-        return bytes([os.fpathconf(self._fd, "PC_VDISABLE")])
-
-    def _apply(self, *, lines: bool = True) -> None:
-        """The settings that fit. `lines=False`: for the moment in which the beginning of a line is taken out."""
-        if not termios or not self._found:
-            return
-        wanted = [*self._found[:6], list(self._found[6])]
-        wanted[0] = (wanted[0] | termios.ICRNL) & ~termios.IMAXBEL
-        wanted[3] |= termios.ICANON | termios.ISIG
-        wanted[3] |= termios.NOFLSH  # Ctrl-C does not take along what was typed before it
-        wanted[3] |= termios.ECHOCTL  # a control character in a paste is shown, and does nothing
-        wanted[3] = wanted[3] | termios.ECHO if self._listening else wanted[3] & ~termios.ECHO
-        if self._listening:
-            wanted[6][termios.VEOL], wanted[6][termios.VINTR] = self._stop, self._disabled
-        if not lines:
-            wanted[3] &= ~termios.ICANON
-            wanted[6][termios.VMIN] = wanted[6][termios.VTIME] = 0
-        self._set(wanted)
-
-    def _set(self, settings: list[Any]) -> None:
-        with suppress(OSError, termios.error):
-            termios.tcsetattr(self._fd, termios.TCSANOW, settings)

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 
 from agentcli.core.message import Usage
 from agentcli.store.usage import SMALL, Spent, spent, unpacked
+from agentcli.ui import amount
 from agentcli.ui.cost import Price, Pricing, money, priced, rounded
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.stdout import columns, on_terminal, print_json, put
@@ -186,7 +187,7 @@ def _bars(made: Account) -> str:
     sums = list(made.by_day.items())
     shown = sums[next(number for number, (_, found) in enumerate(sums) if found.answers) :]
     most = max(found.usage.total for _, found in shown)
-    counts = [_short(found.usage.total) for _, found in shown]
+    counts = [amount.tokens(found.usage.total, below=True) for _, found in shown]
     costs = [found.cost if made.total.currency else "" for _, found in shown]
     tokens, money = (max(map(width_of, texts)) for texts in (counts, costs))
     room = min(columns() - len("2026-01-31") - 2 - 2 - tokens - (2 + money if money else 0), _WIDEST)
@@ -220,15 +221,8 @@ def _models(made: Account) -> str:
 
 def _cells(name: str, found: Sum) -> tuple[str, ...]:
     usage = found.usage
-    return one_line(name), f"{found.answers:,}", _short(usage.read), _short(usage.cached), _short(usage.written), found.cost
-
-
-def _short(tokens: int) -> str:
-    """950, 12.3k, 1.2M."""
-    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
-        if tokens >= size * 0.99995:
-            return f"{tokens / size:,.1f}{letter}"
-    return str(tokens)
+    counts = (amount.tokens(count, below=True) for count in (usage.read, usage.cached, usage.written))
+    return one_line(name), f"{found.answers:,}", *counts, found.cost
 
 
 # A conversation.

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Literal
-
-from msgspec import json
+from typing import Literal
 
 from agentcli.core.event import (
     Compacted,
@@ -32,28 +30,15 @@ from agentcli.core.event import (
     TurnEnded,
 )
 from agentcli.ui import theme
-from agentcli.ui.aside import Aside, aside_line, retry_line
+from agentcli.ui.aside import Aside, arguments_line, aside_line, mark_of, result_line, retry_line
 from agentcli.ui.markdown import Stream, wrapped
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.theme import Role
 
-__all__ = ["MARKS", "SILENT", "View", "arguments_line", "mark_of", "result_line", "retry_line"]
+__all__ = ["View"]
 
 THOUGHTS = 4  # lines of thinking that are shown while it goes on
 LONG = 2000  # characters of thinking without a line end
-LARGE = 10_000  # characters of arguments that are not looked into
-
-SILENT = "the model said nothing"
-
-# How an answer that is not whole is marked, by its stop.
-MARKS = {
-    "length": "cut at the limit of its length",
-    "interrupted": "interrupted",
-    "timed_out": "the time ran out",
-    "failed": "failed",
-    "crashed": "cut off by a crash",
-    "tools": "stopped at the limit of steps",
-}
 
 
 class View:
@@ -147,9 +132,9 @@ class View:
             stream = self._streams[source] = Stream(self.width - _depth(source), color=self._color)
         self._spoke = True
         self._speaker = source
+        stream.width = self.width - _depth(source)
         if finished := stream.feed(text):
             self._put("text", source, finished)
-            stream.width = self.width - _depth(source)
 
     def _think(self, source: str, text: str) -> None:
         thought = self._thoughts.get(source)
@@ -259,41 +244,6 @@ class _Running:
     def line(self, width: int) -> str:
         """The call in at most `width` columns."""
         return f"{self.name}({arguments_line(self.arguments, width - len(self.name) - 2)})"
-
-
-def arguments_line(arguments: str, width: int) -> str:
-    """A call's arguments in a few words: `path="a.py", lines=3`."""
-    width = max(width, 1)
-    try:
-        values: Any = json.decode(arguments) if len(arguments) < LARGE else None
-    except (ValueError, RecursionError):  # not JSON, or not even text
-        values = None
-    if isinstance(values, dict):
-        arguments = ", ".join(f"{key}={json.encode(value).decode()}" for key, value in values.items())
-    return one_line(arguments, width)
-
-
-def result_line(event: ToolFinished, width: int) -> str:
-    """The first line of what came of a call, and how much more there is."""
-    if event.denied:
-        return "not allowed"
-    content = event.content.strip()
-    first, _, rest = content.partition("\n")
-    more = rest.count("\n") + 1 if rest else 0
-    tail = f" (+{more} line{'s' if more > 1 else ''})" if more else ""
-    return (one_line(first, max(width - len(tail), 8)) or ("failed" if event.is_error else "done")) + tail
-
-
-def mark_of(event: TurnEnded, *, spoke: bool, silent: bool = False) -> str:
-    """What to say under an answer that is not whole, or not there. Empty for one that is."""
-    if event.stop == "done":
-        return f"— {SILENT} —" if silent else ""
-    if event.stop == "refused":
-        return "— the model refused to answer —"
-    why = MARKS.get(event.stop)
-    if why is None or (event.stop == "failed" and not spoke):  # then the error says it all
-        return ""
-    return f"— {why}: the answer above is not whole —" if spoke else f"— {why} —"
 
 
 def _depth(source: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from itertools import pairwise
@@ -269,6 +270,13 @@ def test_what_is_a_repetition(said: str, more: str, left: str) -> None:
     for length in (1, 2, 3, 7, 1000, len(more) or 1):
         pieces = [more[at : at + length] for at in range(0, len(more), length)]
         assert "".join(passed(said, *pieces)) == left
+
+
+@pytest.mark.parametrize("said", ["a" * 1_000_000 + "b", "ab" * 500_000 + "c", ("a" * 5_000 + "b") * 200 + "c"])
+def test_no_answer_takes_long(said: str) -> None:
+    begun = time.process_time()
+    assert len("".join(passed(said, said + "!"))) in (1, len(said) + 1)
+    assert time.process_time() - begun < 5
 
 
 def test_the_longest_repetition_is_the_one() -> None:

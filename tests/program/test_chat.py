@@ -235,6 +235,30 @@ class TestTyping:
         assert b"\x1b]0;title" not in terminal.raw
 
 
+    def test_vi(self, server: ModelServer) -> None:
+        with chat(server.echo(), env={"AGENTCLI_EDITING": "vi"}) as terminal:
+            terminal.until(ready)
+            terminal.send("wrong words")
+            terminal.until("> wrong words")
+            terminal.send("\x1b")
+            terminal.send("0")
+            terminal.until(lambda terminal: terminal.display.cursor.x == 2)
+            terminal.send("cwright \x1b")
+            terminal.until("> right words")
+            terminal.send("\r")
+            server.wait_until(lambda: server.requests)
+        assert server.requests[0].body["messages"][0]["content"] == "right words"
+
+    @pytest.mark.parametrize(("how", "rings"), [("none", False), ("bell", True), ("desktop", True)])
+    def test_the_end_of_a_long_turn_is_told_if_one_wants_it(self, how: str, rings: bool, server: ModelServer) -> None:
+        with chat(server.echo(), env={"AGENTCLI_NOTIFY": how, "AGENTCLI_NOTIFY_AFTER": "0"}) as terminal:
+            terminal.until(ready)
+            ask(terminal, "ring the bell")
+            written = terminal.raw.replace(b"\x1b]11;?\x07", b"")
+        assert (b"\x07" in written) == rings
+        assert (b"\x1b]9;agentcli: ring the bell\x07" in written) == (how == "desktop")
+
+
 class TestCommands:
     def test_help_lists_them_all(self, terminal: Terminal) -> None:
         terminal.send("/help\r")

@@ -48,6 +48,11 @@ def configure(tmp_path: Path, text: str) -> None:
     (tmp_path / "home" / "config.toml").write_text(text)
 
 
+def hire(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "home" / "agents").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "home" / "agents" / f"{name}.toml").write_text(text)
+
+
 def saved(name: str, title: str, age: float = 0) -> None:
     thread = Thread.of(user("Hello"), title=title)
     thread.id = name
@@ -62,7 +67,7 @@ def saved(name: str, title: str, age: float = 0) -> None:
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        ([""], ["chat", "resume", "ask", "threads", "models", "local", "usage", "keys", "config", "doctor"]),
+        ([""], ["chat", "resume", "ask", "threads", "models", "local", "usage", "agents", "keys", "config", "doctor"]),
         (["th"], ["threads"]),
         (["threads", "ex"], ["export"]),
         (["threads", "list", "--so"], ["--sort"]),
@@ -82,6 +87,13 @@ def saved(name: str, title: str, age: float = 0) -> None:
         (["ask", "-f", "x", "--fi"], ["--file"]),
         (["-c", "--co"], ["--config"]),
         (["chat", "-c", "-"], None),
+        (["-a", "c"], ["cook"]),
+        (["ask", "--agent=re"], ["--agent=reviewer"]),
+        (["ask", "-a", "n"], ["none"]),
+        (["agents", "show", ""], ["cook", "reviewer"]),
+        (["agents", "edit", "r"], ["reviewer"]),
+        (["agents", "new", ""], []),
+        (["agents", "show", "cook", ""], []),
         (["--tool", ""], ["clock"]),
         (["-o", "temp"], ["temperature="]),
         (["-o", "effort=l"], ["effort=low"]),
@@ -116,13 +128,18 @@ def saved(name: str, title: str, age: float = 0) -> None:
 def test_what_can_stand_at_the_cursor(tmp_path: Path, words: list[str], found: list[str] | None) -> None:
     configure(tmp_path, '[aliases]\nfast = "openai/gpt-5.4-mini"\n[providers.lab]\nbase-url = "http://127.0.0.1:9/v1"\n')
     (tmp_path / "home" / "keys.json").write_text('{"keyring": ["lab"]}')
+    hire(tmp_path, "cook", "nonsense")
+    hire(tmp_path, "reviewer", "description = 'Reads a change.'")
+    hire(tmp_path, "not one", "")
     if found is None:
         assert len(offered(*words)) > 5
     else:
         assert offered(*words) == found
 
 
-def test_a_word_comes_with_what_it_is() -> None:
+def test_a_word_comes_with_what_it_is(tmp_path: Path) -> None:
+    hire(tmp_path, "reviewer", "description = 'Reads a change.'")
+    assert asked("-a", "") == ["words", "reviewer\tReads a change.", "none\tWhat is configured, without an agent"]
     assert "ask\tOne question, one answer; joins piped stdin" in asked("")
     assert "--model\tThe model, as provider/model, or an alias" in asked("ask", "--m")
     assert "fork\tMake a new thread of one, and print its id" in asked("threads", "")
@@ -192,7 +209,7 @@ def test_a_hundred_threads_are_enough() -> None:
 # --- every option has its place ---
 
 # Options whose value is text or a number of one's own.
-OWN = {"--system", "--timeout", "--idle-timeout", "--max-steps", "--limit", "--at", "--days"}
+OWN = {"--system", "--timeout", "--idle-timeout", "--max-steps", "--limit", "--at", "--days", "--description", "--instructions"}
 
 
 def commands() -> Iterator[tuple[str, typer.core.TyperCommand]]:
@@ -228,6 +245,7 @@ LINES = [
     ["-m", ""],
     ["-t", ""],
     ["-t", "title"],
+    ["-a", ""],
     ["keys", "remove", ""],
     ["keys", "set", ""],
     ["config", "set", ""],
@@ -247,7 +265,9 @@ def test_no_server_is_asked_and_no_file_is_written(tmp_path: Path) -> None:
         assert heard == []
 
 
-@pytest.mark.parametrize("damage", ["configuration", "threads", "one thread", "cache", "keys", "no folder", "no home"])
+@pytest.mark.parametrize(
+    "damage", ["configuration", "agents", "an agent", "threads", "one thread", "cache", "keys", "no folder", "no home"]
+)
 def test_what_is_damaged_means_fewer_words_and_no_noise(tmp_path: Path, damage: str) -> None:
     home = tmp_path / "home"
     configure(tmp_path, "")
@@ -256,6 +276,14 @@ def test_what_is_damaged_means_fewer_words_and_no_noise(tmp_path: Path, damage: 
     match damage:
         case "configuration":
             (home / "config.toml").write_bytes(b"\xff[[[")
+        case "agents":
+            (home / "agents").write_text("a file")
+        case "an agent":
+            hire(tmp_path, "a", "nonsense")
+            (home / "agents" / "b.toml").mkdir()
+            os.mkfifo(home / "agents" / "c.toml")
+            (home / "agents" / "d.toml").symlink_to("nowhere")
+            (home / "agents" / "e.toml").write_bytes(b"\xff\x00")
         case "threads":
             shutil.rmtree(home / "threads")
             (home / "threads").write_text("a file")

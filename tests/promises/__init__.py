@@ -29,7 +29,11 @@ MODULES = (
     "tests.promises.files",
     "tests.promises.screen",
     "tests.promises.writers",
-    "tests.promises.control",
+    "tests.promises.stop",
+    "tests.promises.insist",
+    "tests.promises.leave",
+    "tests.promises.away",
+    "tests.promises.waits",
     "tests.promises.answers",
     "tests.promises.retries",
     "tests.promises.memory",
@@ -39,14 +43,18 @@ MODULES = (
 
 
 class Outcome(Struct):
-    """How many times it was tried, and what went wrong, a line each. `missing` is what this machine lacks, if it was not tried."""
+    """How many times it was tried, and what went wrong, a line each. `missing` is what this machine lacks, if it was not tried; `note`
+    is what was measured on the way."""
 
     count: int
     failures: list[str]
     missing: str = ""
+    note: str = ""
 
     def __add__(self, other: Outcome) -> Outcome:
-        return Outcome(self.count + other.count, self.failures + other.failures, self.missing or other.missing)
+        return Outcome(
+            self.count + other.count, self.failures + other.failures, self.missing or other.missing, self.note or other.note
+        )
 
 
 Trial: TypeAlias = Callable[[int], Outcome]

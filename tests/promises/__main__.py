@@ -51,7 +51,8 @@ def _table(rows: list[tuple[Promise, Outcome, float]]) -> str:
     lines = ["| promise | trial | count | failures | seconds |", "|---|---|---:|---:|---:|"]
     for one, outcome, seconds in rows:
         count = f"{outcome.count:,}" if outcome.count or not outcome.missing else f"no {outcome.missing} here"
-        lines.append(f"| {one.number} {one.says} | {one.trial} | {count} | {len(outcome.failures)} | {seconds:.1f} |")
+        trial = f"{one.trial} ({outcome.note})" if outcome.note else one.trial
+        lines.append(f"| {one.number} {one.says} | {trial} | {count} | {len(outcome.failures)} | {seconds:.1f} |")
     return "\n".join(lines) + "\n"
 
 

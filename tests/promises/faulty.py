@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import termios
+import time
 import traceback
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing, suppress
@@ -25,15 +26,16 @@ from msgspec.structs import replace
 
 from agentcli import assemble
 from agentcli.cli import start
-from agentcli.config import places
+from agentcli.config import Loaded
 from agentcli.core.event import TurnEnded
 from agentcli.core.message import Message, Text
 from agentcli.core.provider import Chunk, Provider, ProviderError, Request, StopChunk
 from agentcli.core.thread import Thread
 from agentcli.session import Session, Show
-from agentcli.ui import approve, terminal
+from agentcli.ui import terminal
 from agentcli.ui.ask import ask
 from agentcli.ui.repl import converse
+from agentcli.ui.screen import Screen
 from tests.promises.program import STALE
 
 _kept: list[object] = []
@@ -56,6 +58,13 @@ class Faulty:
                 _kept.append(subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL))  # noqa: ASYNC220
             case "tells the key":
                 raise RuntimeError(f"the server refuses {os.environ['OPENAI_API_KEY']}")
+            case "keeps a task":
+                _kept.append(asyncio.create_task(asyncio.sleep(3600)))
+            case "hides the cursor":
+                os.write(self._stdout, b"\x1b[?25l")
+            case "keeps the signals":
+                real = terminal.signal_keys
+                terminal.signal_keys = lambda *, on: real(on=True)
             case "fills the memory":
                 _kept.append(bytearray(300 << 20))
             case "talks on stdout":
@@ -74,6 +83,8 @@ class Faulty:
             yield StopChunk("done")
 
     async def aclose(self) -> None:
+        if self._bug == "ends slowly":
+            time.sleep(3)  # noqa: ASYNC251
         await self._provider.aclose()
 
 
@@ -158,6 +169,14 @@ def leave_terminal(bug: str) -> None:
         atexit.register(os.write, 1, b"\x1b[?2004h")
 
 
+def spoil(screen: Screen, bug: str) -> None:
+    """What a screen does not do any more."""
+    if bug == "loses the draft":
+        screen.hold = lambda: None  # type: ignore[method-assign]
+    elif bug == "leaves the terminal alone":
+        terminal.restore = lambda: None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("bug")
@@ -191,9 +210,20 @@ def _made(asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
         return ask(session, " ".join(asked.words), None, form="piped", talk="normal")
     leave_terminal(asked.bug)
     terminal.hush()
-    chat = assemble.chat(loaded, Thread(), model, approve.at_the_terminal)
-    plant(chat.session, asked.bug)
-    return converse(chat, banner="", history=places().history)
+    return _chat(loaded, model, asked.bug)
+
+
+async def _chat(loaded: Loaded, model: str, bug: str) -> int:
+    """A chat with the bug. Its screen is made within the loop."""
+    try:
+        screen = assemble.screen(loaded)
+        chat = assemble.chat(loaded, Thread(), model, screen)
+        plant(chat.session, bug)
+        spoil(screen, bug)
+    except Exception:
+        traceback.print_exc()
+        return STALE
+    return await converse(chat, screen, banner="", wish=loaded.config)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The real program under trial: in a home of its own, asked once or chatted with, and what is true of what it leaves behind.
+"""The real program under trial: in a home of its own, asked once, and what is true of what it leaves behind. (talk.py chats with it.)
 
 `bug` names one in `faulty.py`: then that program is started in place of the real one.
 """
@@ -6,32 +6,27 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import termios
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import NamedTuple, TypeVar
 
 from agentcli.core.thread import Thread
 from tests.model_server import ModelServer
 from tests.promises import Outcome
-from tests.terminal import Terminal
 
 __all__ = [
     "STALE",
     "Answered",
     "Home",
     "StaleError",
-    "Talk",
     "ask",
     "at_once",
     "children_of",
@@ -39,15 +34,14 @@ __all__ = [
     "each",
     "left",
     "new_home",
+    "processes_of",
     "program",
-    "settings_left",
     "threads_of",
     "wait_for",
 ]
 
 ROOT = Path(__file__).parents[2]
 _FOREIGN = ("_API_KEY", "_BASE_URL", "_PROXY")
-_ON, _OFF = b"\x1b[?2004h", b"\x1b[?2004l"  # bracketed paste: on while there is a prompt
 
 STALE = 99  # the exit code of a faulty program that cannot be put together any more
 
@@ -86,6 +80,11 @@ class Home:
 
     def threads(self) -> list[Thread]:
         return [Thread.load(path.read_bytes()) for path in (self.path / "home" / "threads").glob("*.json")]
+
+    def latest(self) -> Thread | None:
+        """The thread that was saved last."""
+        paths = list((self.path / "home" / "threads").glob("*.json"))
+        return Thread.load(max(paths, key=lambda path: path.stat().st_mtime_ns).read_bytes()) if paths else None
 
     def journals(self) -> list[Path]:
         return list((self.path / "home" / "threads").glob("*.journal"))
@@ -169,91 +168,6 @@ def left(home: Home, *, crashed: bool = False) -> str:
     return ""
 
 
-def settings_left(written: bytes) -> str:
-    """Which of the terminal's modes is not as it was at first, going by what was written to it."""
-    state: dict[int, bool] = {}
-    for numbers, end in re.findall(rb"\x1b\[\?([\d;]+)([hl])", written):
-        for number in numbers.split(b";"):
-            state[int(number)] = end == b"h"
-    usual = {25: True, 7: True, 12: False}
-    return ", ".join(f"mode {number} left {'on' if on else 'off'}" for number, on in state.items() if on != usual.get(number, False))
-
-
-class Talk:
-    """A chat on a terminal, driven by what it writes."""
-
-    def __init__(
-        self, home: Home, server: ModelServer | None, *words: str, bug: str = "", shell: bool = False, more: Mapping[str, str] = {}
-    ) -> None:
-        argv = [*program(bug), "chat", *words]
-        started = ["bash", "--norc", "--noprofile", "--noediting", "-i"] if shell else argv
-        self.terminal = Terminal(started, env=home.environment(server, **more), cwd=home.work)
-        self.modes = _modes_of_a_new_terminal()
-        if shell:
-            self.terminal.until(lambda terminal: terminal.raw.endswith((b"$ ", b"# ")))
-            self.terminal.send(shlex.join(argv) + "\r")
-
-    def __enter__(self) -> Self:
-        self.until_prompt(0)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.terminal.close()
-
-    @property
-    def prompts(self) -> int:
-        return self.terminal.raw.count(_ON)
-
-    def until_prompt(self, before: int, timeout: float = 15) -> float:
-        """Wait for one more prompt than there were; how long that took."""
-        began = monotonic()
-        self.terminal.until(lambda terminal: terminal.raw.count(_ON) > before or terminal.process.poll() is not None, timeout)
-        if self.terminal.process.poll() == STALE:
-            raise StaleError(self.terminal.text())
-        if self.prompts <= before:
-            raise AssertionError(f"the chat ended with {self.terminal.process.poll()}: {self.terminal.text()[-300:]!r}")
-        return monotonic() - began
-
-    def say(self, line: str) -> int:
-        """Send a line, wait until the prompt has gone; how much had been written by then."""
-        gone = self.terminal.raw.count(_OFF)
-        self.terminal.send(f"{line}\r")
-        self.terminal.until(lambda terminal: terminal.raw.count(_OFF) > gone)
-        return self.terminal.raw.rfind(_OFF)
-
-    def until(self, text: str, since: int, timeout: float = 15) -> None:
-        """Wait until a text was written after that place."""
-        self.terminal.until(lambda terminal: terminal.raw.find(text.encode(), since) >= 0, timeout)
-
-    def leave(self) -> str:
-        """Ctrl-D; what is wrong about how it ended."""
-        self.terminal.send("\x04")
-        return self.ended(0)
-
-    def ended(self, *codes: int, timeout: float = 15) -> str:
-        """What is wrong with the end, and with the terminal after it."""
-        try:
-            code = self.terminal.wait(timeout)
-        except AssertionError as error:
-            return str(error)
-        written = self.terminal.raw
-        if code not in codes:
-            return f"exit code {code}, not {codes}: {self.terminal.text()[-300:]!r}"
-        if b"Traceback" in written:
-            return f"a traceback: {self.terminal.text()[-600:]!r}"
-        if self.terminal.modes() != self.modes:
-            return f"the terminal's settings were {self.modes} and are {self.terminal.modes()}"
-        return settings_left(written)
-
-
-def _modes_of_a_new_terminal() -> list[Any]:
-    ends = os.openpty()
-    modes = termios.tcgetattr(ends[1])
-    for end in ends:
-        os.close(end)
-    return modes
-
-
 def at_once(work: Callable[[A], str], cases: Iterable[A], jobs: int = 4) -> Outcome:
     """Try the cases, a few at a time. A case that goes wrong is named."""
 
@@ -304,6 +218,16 @@ def descriptors(pid: int) -> list[str]:
 
 def threads_of(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def processes_of(home: Home, *but: int) -> list[str]:
+    """The processes that were started by a program of this home, and by theirs, whoever their parent is now. `but` these."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int(folder.name) not in but and os.fsencode(home.path / "home") in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip())
+    return found
 
 
 def children_of(pid: int) -> list[str]:

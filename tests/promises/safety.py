@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 from tests.model_server import Asked, ModelServer, Reply, sse
 from tests.promises import Outcome, promise
-from tests.promises.program import Home, Talk, ask, at_once, new_home, wait_for
+from tests.promises.program import Home, ask, at_once, new_home, wait_for
+from tests.promises.talk import Talk
 
 SECRET = "sk-Very+Secret/0123456789=="
 

@@ -56,7 +56,7 @@ def out_of(bug: bool) -> Pipe:
 
 async def form(dice: random.Random, bug: bool) -> None:
     pipe = out_of(bug)
-    shown = FORMS[dice.choice(("json", "jsonl"))](pipe, dice.choice(("quiet", "normal", "verbose")))
+    shown = FORMS[dice.choice(("json", "jsonl"))](pipe, dice.choice(("quiet", "normal", "verbose")), "")
     for event in turn(dice, SPEAKABLE):
         shown.show(event)
     shown.close()

@@ -6,13 +6,16 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from agentcli.core.agent import Agent
 from agentcli.core.message import Message
+from agentcli.core.provider import Provider
 from agentcli.core.thread import Thread
 from agentcli.core.tool import Tool
+from agentcli.errors import Exit, UserError
 from agentcli.session import Session
 from agentcli.store.threads import Store
 from agentcli.ui import slash
@@ -82,6 +85,29 @@ class Paper:
         pass
 
 
+class Cast:
+    """The named agents of a chat: ada, whose model is ada's, and bob, who takes any."""
+
+    def __init__(self, provider: Provider, tools: tuple[Tool, ...], instructions: str) -> None:
+        self._make = partial(Agent, provider, tools=tools)
+        self._instructions = instructions
+
+    def rows(self) -> list[tuple[str, str]]:
+        return [("ada", "counts"), ("bob", "")]
+
+    def has(self, name: str) -> bool:
+        return name in ("ada", "bob")
+
+    def on(self, model: str, name: str | None) -> Agent:
+        instructions = f"You are {name}." if name else self._instructions
+        return self._make(model.removeprefix("fake/"), name=name or "agentcli", instructions=instructions)
+
+    async def make(self, name: str | None, model: str) -> Agent:
+        if name and not self.has(name):
+            raise UserError(f"there is no agent {name!r}", exit_code=Exit.USAGE)
+        return self.on("ada's" if name == "ada" else model, name)
+
+
 def chat_on(
     folder: Path,
     screen: Any = None,
@@ -104,7 +130,7 @@ def chat_on(
         on(agent, thread or Thread()),
         screen,
         store=lambda: store,
-        agent=lambda model: Agent(provider, model, tools=tools, instructions=instructions),
+        agents=lambda: Cast(provider, tools, instructions),
         on=on,
         approve=lambda: Asking(screen),
         takes=lambda model: lambda media_type: True,

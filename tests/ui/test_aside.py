@@ -20,7 +20,7 @@ def compacted(summary: str = "s", before: int = 90_400, after: int = 11_800) -> 
 
 LINES: list[tuple[Aside, str]] = [
     (compacted(), "compacted: 42 messages became a summary, about 90k → 12k tokens"),
-    (compacted("", 1_234_567, 999), "compacted: long results and attachments are sent shortened, about 1.2M → 999 tokens"),
+    (compacted("", 1_234_567, 999), "compacted: long results and attachments are sent shortened, about 1.23M → 999 tokens"),
     (compacted("", 10_000_000, 1_000), "compacted: long results and attachments are sent shortened, about 10M → 1k tokens"),
     (NotCompacted(WHO, THREAD, "busy"), "not compacted: busy"),
     (Switched(WHO, THREAD, "b/n", "a/m", "busy", 529), "asking b/n instead of a/m: 529 busy"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agentcli.core.message import Blob, Part, Text
+from agentcli.core.message import Blob, Part, Text, user
 from agentcli.core.provider import ProviderError
 from agentcli.errors import Exit, UserError
 from agentcli.providers.attached import takes
@@ -22,6 +22,9 @@ from agentcli.ui.attach import check, describe, mentioned, read, with_files, wit
 from agentcli.ui.attach.kind import MOST_TEXT
 from agentcli.ui.attach.mention import written
 from agentcli.ui.attach.page import text_of
+from agentcli.ui.attached import apart
+from agentcli.ui.stdin import marked
+from tests.providers.asking import open_files
 from tests.ui.pages import Page, Pages
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 1000
@@ -94,8 +97,13 @@ class TestFiles:
 
     def test_what_is_no_file_is_refused(self, here: Path) -> None:
         os.mkfifo(here / "pipe")
+        files = open_files()
         for name in ("missing", ".", "pipe", "/dev/null", "a\0b", "x" * 5000, ""):
             assert refused(name).message.startswith("cannot attach ")
+        assert open_files() <= files
+
+    def test_a_stdin_that_cannot_be_read_is_refused(self) -> None:
+        assert refused("-").message.startswith("cannot attach -: ")  # in a test there is none
 
     def test_too_much_is_refused(self, here: Path) -> None:
         (here / "big.log").write_bytes(b"x" * (MOST_TEXT + 1))
@@ -167,6 +175,8 @@ class TestPages:
             (Page("привет".encode("koi8-r"), 'text/plain; charset="koi8-r"'), "привет"),
             (Page(b"{}", "application/json"), "{}"),
             (Page(b"cnl", "text/plain; charset=rot13"), "cnl"),
+            (Page("Grüße".encode(), "text/plain; charset=utf-8-le"), "Grüße"),
+            (Page("<html><p>Grüße".encode(), "text/html; charset=windows-1259"), "Grüße"),
             (Page("<html><meta charset=windows-1251><p>привет".encode("cp1251")), "привет"),
             (Page(b"<html><p>caf\xe9", "text/html"), "café"),
             (Page(gzip.compress(b"packed"), "text/plain", headers=(("content-encoding", "gzip"),)), "packed"),
@@ -320,6 +330,33 @@ class TestMentions:
         begun = time.process_time()
         assert mentioned(text) == []
         assert time.process_time() - begun < 2
+
+
+class TestBlocks:
+    @pytest.mark.parametrize(
+        "block",
+        [
+            '<file name="a &quot;b&quot;.txt">\nx\n</file>',
+            '<command line="ls" exit="1">\n\n</command>',
+            '<page url="http://a.example/">\n<file name="b">\n</file>\n</page>',
+            marked("what was piped in"),
+        ],
+    )
+    def test_what_was_attached_is_told_from_what_was_typed(self, block: str) -> None:
+        assert apart(user("typed", block)) == ("typed", [Text(block)])
+
+    @pytest.mark.parametrize("text", ["<file>", '<file name="a">', "<b>\nx\n</b>", '<file name="a">\nx\n</page>'])
+    def test_what_only_looks_like_it_was_typed(self, text: str) -> None:
+        assert apart(user(text)) == (text, [])
+
+    @pytest.mark.parametrize("text", ["<file" + ' a=""' * 100_000, '<file a="' + 'x="' * 100_000 + ">", "<file>\n</file" * 100_000])
+    def test_no_text_takes_long(self, text: str) -> None:
+        begun = time.process_time()
+        assert apart(user(text)) == (text, [])
+        assert time.process_time() - begun < 2
+
+    def test_what_was_piped_in_is_called_so(self) -> None:
+        assert describe(Text(marked("four"))) == "stdin, text, 21 B"
 
 
 class TestCheck:

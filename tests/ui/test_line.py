@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import struct
 import sys
 import time
 from ast import literal_eval
@@ -16,6 +17,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("there are no pseudo-terminals on Windows", allow_module_level=True)
 
+import fcntl
 import termios
 
 from tests.terminal import Terminal
@@ -69,7 +71,16 @@ def stopped(times: int) -> Callable[[Terminal], bool]:
 def type_ahead(terminal: Terminal, text: str) -> None:
     """Type a line as a person does: with a moment after it. Without that it is a paste."""
     terminal.send(text)
+    deadline = time.monotonic() + 10
+    while unread(terminal) and time.monotonic() < deadline:  # the moment begins when the program has it
+        time.sleep(0.01)
     time.sleep(0.2)
+
+
+def unread(terminal: Terminal) -> int:
+    """Bytes of whole lines that the program has not read."""
+    (count,) = struct.unpack("i", fcntl.ioctl(terminal._slave, termios.FIONREAD, bytes(4)))
+    return int(count)
 
 
 def go(terminal: Terminal) -> None:
@@ -237,6 +248,7 @@ class TestPaste:
     def test_without_a_last_end_of_line(self, terminal: Terminal) -> None:
         terminal.send("one\rtwo")
         terminal.until("A line pasted. Enter sends, Ctrl-C clears.")
+        terminal.until(at(". two"))
         assert got(terminal) == []
         terminal.send("\r")
         terminal.until(has_got("one\ntwo"))
@@ -391,4 +403,12 @@ class TestTheTerminal:
         terminal.until(has_got("one\ntwo", "three"))
         history = tmp_path / "history"
         assert list(FileHistory(str(history)).load_history_strings()) == ["three", "one\ntwo"]
+        terminal.send('"""\r')
+        terminal.until(at(". "))
+        for _ in range(30):
+            terminal.send("x" * 4_000 + "\r")
+        terminal.until(at(". "))
+        terminal.send('"""\r')
+        terminal.until(lambda terminal: len(got(terminal)) == 3)
+        assert list(FileHistory(str(history)).load_history_strings())[0] == "[pasted 120,029 characters]"
         assert history.stat().st_mode & 0o777 == 0o600

@@ -498,6 +498,8 @@ class TestFiles:
         assert chat.attached == []
         with pytest.raises(UserError, match="not clear"):
             go(play(chat, '/file "a'))
+        with pytest.raises(UserError, match="nothing is piped in"):
+            go(play(chat, f"/file {tmp_path}/a.txt -"))
 
     def test_clear(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         chat = chat_on(tmp_path)

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -17,7 +17,7 @@ from agentcli.core.message import Text, assistant, user
 from agentcli.core.thread import Thread
 from agentcli.errors import UserError
 from agentcli.ui.attached import apart, describe
-from agentcli.ui.run import KEPT, Ran, run
+from agentcli.ui.run import KEPT, PATIENCE, Ran, run
 from tests.terminal import Terminal
 from tests.ui.chats import Paper, chat_on, play, until
 
@@ -27,6 +27,19 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="the programs here ar
 @pytest.fixture(autouse=True)
 def _shell() -> None:
     os.environ["SHELL"] = "/bin/sh"
+
+
+def is_gone(number: int) -> bool:
+    """Has the process ended? It may take a moment from there until that can be seen."""
+    end = monotonic() + 5
+    while monotonic() < end:
+        try:
+            if psutil.Process(number).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        sleep(0.01)
+    return False
 
 
 class TestRun:
@@ -86,13 +99,36 @@ class TestRun:
         assert ran.code == -signal.SIGTERM
         assert len(attached) == 1
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        left = [process for process in psutil.process_iter() if process.pid == int(ran.output) and process.status() != "zombie"]
-        assert not left
+        assert is_gone(int(ran.output))
 
     def test_one_that_does_not_heed_is_killed(self, tmp_path: Path) -> None:
         os.environ["WHERE"] = str(os.getpid())
         ran, _, _ = self.go(tmp_path, "trap '' TERM; echo begun; kill -INT $WHERE; while :; do sleep 0.1; done")
         assert ran.code == -signal.SIGKILL
+
+    def test_neither_is_anything_left_of_one_whose_shell_heeds(self, tmp_path: Path) -> None:
+        os.environ["WHERE"] = str(os.getpid())
+        deaf = "trap '' TERM; echo $$; kill -INT $WHERE; while :; do sleep 0.1; done"
+        ran, _, _ = self.go(tmp_path, f'sh -c "{deaf.replace("$", chr(92) + "$")}"; true')
+        assert ran.code == -signal.SIGTERM
+        assert is_gone(int(ran.output))
+
+    def test_what_cleans_up_has_its_time(self, tmp_path: Path) -> None:
+        os.environ["WHERE"] = str(os.getpid())
+        tidy = "trap 'sleep 0.3; echo tidied; exit' TERM; kill -INT $WHERE; while :; do sleep 0.1; done"
+        (tmp_path / "tidy").write_text(tidy)
+        assert self.go(tmp_path, f"sh {tmp_path}/tidy; true")[0].output.endswith("tidied\n")
+
+    def test_a_second_ctrl_c_does_not_wait(self, tmp_path: Path) -> None:
+        os.environ["WHERE"] = str(os.getpid())
+        before = monotonic()
+        deaf = "trap '' TERM; kill -INT $WHERE; sleep 0.2; kill -INT $WHERE; while :; do sleep 0.1; done"
+        assert self.go(tmp_path, deaf)[0].code == -signal.SIGKILL
+        assert monotonic() - before < PATIENCE
+
+    def test_what_no_shell_can_be_given(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="cannot start /bin/sh: embedded null byte"):
+            self.go(tmp_path, "echo \0")
 
     def test_something_left_behind_does_not_hold_it_up(self, tmp_path: Path) -> None:
         before = monotonic()

@@ -6,11 +6,9 @@ import os
 import signal
 import sys
 import termios
-from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.picture import svg
 from tests.terminal import Terminal, replay, screen_of, scrollback_of, text_of
 
 
@@ -120,11 +118,3 @@ def test_a_replay_is_what_a_terminal_would_show() -> None:
     assert screen_of(screen) == ["won", "two"]
     screen = replay("a\nb\nc", size=(10, 2))
     assert (scrollback_of(screen), text_of(screen)) == (["a"], "a\nb\nc")
-
-
-def test_a_picture_holds_what_the_screen_shows() -> None:
-    screen = replay("plain <&> \x1b[1;32mgreen\x1b[0m \x1b[2mdim\x1b[0m 日本 \x1b[7mreverse\x1b[0m\n\nlast", size=(40, 10))
-    picture = ET.fromstring(svg(screen, "A <title>"))
-    words = [node.text for node in picture.iter("{http://www.w3.org/2000/svg}text")]
-    assert words == ["A <title>", "plain <&>", "green", "dim", "日本", "reverse", "last"]
-    assert picture.get("height") == str(3 * 19 + 38 + 16)

@@ -11,7 +11,21 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from agentcli.cli.complete import Asked, Word
-from agentcli.cli.complete.word import embedded, files, in_keyring, keys, models, providers, settings, threads, tools, values, with_key
+from agentcli.cli.complete.word import (
+    agents,
+    agents_or_none,
+    embedded,
+    files,
+    in_keyring,
+    keys,
+    models,
+    providers,
+    settings,
+    threads,
+    tools,
+    values,
+    with_key,
+)
 
 __all__ = ["ARGUMENTS", "OPTIONS", "Completer"]
 
@@ -19,6 +33,7 @@ Completer: TypeAlias = Callable[[Asked], Iterable[Word]]
 
 # The longest name of an option -> what its value can be.
 OPTIONS: dict[str, Completer] = {
+    "--agent": agents_or_none,
     "--config": files,
     "--file": files,
     "--model": models,
@@ -32,6 +47,8 @@ OPTIONS: dict[str, Completer] = {
 
 # Command -> what its arguments can be, in their order.
 ARGUMENTS: dict[str, tuple[Completer, ...]] = {
+    "agents edit": (agents,),
+    "agents show": (agents,),
     "config get": (keys,),
     "config set": (keys, values),
     "config unset": (keys,),

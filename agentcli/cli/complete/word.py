@@ -1,4 +1,4 @@
-"""Words that can stand for a value: models, tools, settings, providers, keys of the configuration.
+"""Words that can stand for a value: models, agents, tools, settings, providers, keys of the configuration.
 
 What the configuration says is added where it can be read; a damaged one only means fewer words.
 """
@@ -15,7 +15,10 @@ from agentcli.cli.complete import Asked, Word
 if TYPE_CHECKING:
     from agentcli.config import Config
 
-__all__ = ["embedded", "files", "in_keyring", "keys", "models", "providers", "settings", "threads", "tools", "values", "with_key"]
+__all__ = [
+    "agents", "agents_or_none", "embedded", "files", "in_keyring", "keys", "models", "providers", "settings", "threads", "tools",
+    "values", "with_key",
+]  # fmt: skip
 
 # The settings that most models know, and what can be said for them where that is a choice. Any other can be typed.
 SETTINGS: dict[str, tuple[str, ...]] = {
@@ -54,6 +57,26 @@ def models(asked: Asked) -> Iterator[Word]:
         cache = places().cache
     for name in names(cache, aliases):
         yield Word(name, aliases.get(name, ""))
+
+
+def agents(asked: Asked) -> Iterator[Word]:
+    """The named agents."""
+    from agentcli.config.agent import find, names
+    from agentcli.errors import UserError
+
+    for name in names():
+        about = ""
+        with suppress(UserError):  # its file is wrong
+            about = found.config.description if (found := find(name)) else ""
+        yield Word(name, about)
+
+
+def agents_or_none(asked: Asked) -> Iterator[Word]:
+    """The named agents, and what says that none is wanted."""
+    from agentcli.config.agent import NONE
+
+    yield from agents(asked)
+    yield Word(NONE, "What is configured, without an agent")
 
 
 def tools(asked: Asked) -> Iterator[Word]:

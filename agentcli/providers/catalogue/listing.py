@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,9 +19,8 @@ from agentcli.core.provider import ProviderError
 from agentcli.providers import Clocks, Endpoint
 from agentcli.providers.catalogue.model import Listed
 from agentcli.providers.catalogue.page import Page, gemini_page, page
-from agentcli.providers.fault import FinalError
 from agentcli.providers.http.fault import refused
-from agentcli.providers.http.get import fault, get
+from agentcli.providers.http.get import body, fault, get
 from agentcli.providers.http.httpx import httpx
 from agentcli.providers.http.route import Route
 from agentcli.providers.openai import headers_for
@@ -133,10 +131,10 @@ async def _get(name: str, url: str, endpoint: Endpoint, patience: float) -> byte
         heard = True
         status = response.status_code
         if status == 200:
-            return await _body(name, response, _PAGE)
+            return await body(response, _PAGE, f"the list of {name}")
         said = b""
         with suppress(ProviderError):
-            said = await _body(name, response, _ERROR)
+            said = await body(response, _ERROR, "it")
         raise refused(name, status, response.headers, said, key=route.key_name, has_key=bool(route.secrets))
     except httpx.HTTPError as error:
         raise fault(route, error, heard=heard) from None
@@ -145,22 +143,6 @@ async def _get(name: str, url: str, endpoint: Endpoint, patience: float) -> byte
         raise
     finally:
         await route.aclose()
-
-
-async def _body(name: str, response: httpx.Response, most: int) -> bytes:
-    """All of a body, without its wrapping."""
-    packed = response.headers.get("content-encoding", "identity").strip().lower() not in ("identity", "")
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # though it was asked not to pack
-    body = bytearray()
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    async for piece in response.stream:
-        try:
-            body += inflate.decompress(piece, most + 1) if packed else piece
-        except zlib.error as error:
-            raise FinalError("protocol", f"the list of {name} is badly compressed: {error}") from None
-        if len(body) > most:
-            raise ProviderError("too_large", f"{name} lists more than {most >> 20} MiB")
-    return bytes(body)
 
 
 def _local(endpoint: Endpoint) -> list[Listed]:

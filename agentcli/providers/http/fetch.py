@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import zlib
 from http import HTTPStatus
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -21,7 +20,7 @@ from agentcli import __version__
 from agentcli.core.provider import ProviderError
 from agentcli.providers import Clocks
 from agentcli.providers.http.connection import Connection
-from agentcli.providers.http.get import fault
+from agentcli.providers.http.get import body, fault
 from agentcli.providers.http.httpx import httpx
 from agentcli.providers.http.route import Route
 
@@ -78,7 +77,7 @@ async def _follow(named: str, patience: float, most: int) -> Fetched:
             if response.status_code != 200:
                 raise _refused(url, response.status_code)
             kind, charset = _kind(response.headers.get("content-type", ""))
-            return Fetched(_shown(url), kind, charset, await _body(response, most))
+            return Fetched(_shown(url), kind, charset, await body(response, most, "it", hint="Attach a part of it."))
         except httpx.HTTPError as error:
             raise fault(route, error, heard=heard) from None
         finally:
@@ -152,21 +151,3 @@ def _kind(header: str) -> tuple[str, str]:
     media_type, _, parameters = header.partition(";")
     found = re.search(r"\bcharset\s*=\s*[\"']?([\w.:-]{1,40})", parameters, re.IGNORECASE)
     return media_type.strip().lower(), found[1].lower() if found else ""
-
-
-async def _body(response: httpx.Response, most: int) -> bytes:
-    """All of a body, without its wrapping."""
-    packed = response.headers.get("content-encoding", "identity").strip().lower() not in ("identity", "")
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # though it was asked not to pack
-    body = bytearray()
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    async for piece in response.stream:
-        try:
-            body += inflate.decompress(piece, most + 1) if packed else piece
-        except zlib.error as error:
-            raise ProviderError("protocol", f"it is badly compressed: {error}") from None
-        if len(body) > most:
-            raise ProviderError("too_large", f"it is larger than {most >> 20} MiB", hint="Attach a part of it.")
-    if packed and not inflate.eof:
-        raise ProviderError("cut", "it was cut off", hint="Try again in a while.")
-    return bytes(body)

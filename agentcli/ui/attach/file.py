@@ -29,8 +29,11 @@ def _stdin() -> bytes:
     if sys.stdin is None:
         return b""
     data = bytearray()
-    while len(data) <= MOST and (piece := os.read(sys.stdin.fileno(), 1 << 20)):
-        data += piece
+    try:
+        while len(data) <= MOST and (piece := os.read(sys.stdin.fileno(), 1 << 20)):
+            data += piece
+    except (OSError, ValueError) as error:  # ValueError: it is closed
+        raise _refused("-", getattr(error, "strerror", None) or str(error)) from None
     return bytes(data)
 
 
@@ -38,17 +41,24 @@ def _bytes(path: str, name: str) -> bytes:
     try:
         # a pipe without a writer would hang a plain open; a shell's <(command) is a pipe with one
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0))
-        with open(fd, "rb") as file:
-            kind = os.fstat(fd).st_mode
-            if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
-                raise _refused(name, "it is not a file")
-            if sys.platform != "win32":
-                os.set_blocking(fd, True)
-            data = file.read(MOST + 1)
-            if not data and stat.S_ISFIFO(kind):
-                raise _refused(name, "nothing came out of this pipe")
+        try:
+            return _content(fd, name)
+        finally:
+            os.close(fd)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _refused(name, getattr(error, "strerror", None) or str(error)) from None
+
+
+def _content(fd: int, name: str) -> bytes:
+    kind = os.fstat(fd).st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
+        raise _refused(name, "it is not a file")
+    if sys.platform != "win32":
+        os.set_blocking(fd, True)
+    with open(fd, "rb", closefd=False) as file:
+        data = file.read(MOST + 1)
+    if not data and stat.S_ISFIFO(kind):
+        raise _refused(name, "nothing came out of this pipe")
     return data
 
 

@@ -78,7 +78,7 @@ def part_of(data: bytes, kind: str, name: str) -> Part:
 
 
 def decoded(data: bytes, charset: str = "") -> str:
-    """The bytes as text."""
+    """The bytes as text. A charset that nobody knows counts as none."""
     if len(data) > MOST_TEXT:
         raise ValueError(f"as text it is too much: more than {MOST_TEXT >> 20} MiB")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -87,6 +87,8 @@ def decoded(data: bytes, charset: str = "") -> str:
         charset = "utf-8-sig"
     try:
         text = data.decode(charset)
+    except LookupError:  # `windows-1259`
+        return decoded(data)
     except UnicodeError:
         raise ValueError(_NEITHER) from None
     if "\0" in text:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentcli.core.message import speakable
 from agentcli.ui.paste.dropped import mentions
-from agentcli.ui.paste.fold import Folds, is_long
+from agentcli.ui.paste.fold import Folds, has_marks, is_long
 
 if TYPE_CHECKING:
     from prompt_toolkit.buffer import Buffer
@@ -65,12 +65,12 @@ def bindings(
 
 
 def fold_recalled(buffer: Buffer, folds: Folds) -> None:
-    """Fold what is long of that which the history gives back, when it is shown."""
+    """Fold what is long of that which the history gives back, and what has marks of its own, when it is shown."""
     from prompt_toolkit.document import Document
 
     def changed(_: Buffer) -> None:
         text = buffer.text
-        if not is_long(text) or text == folds.opened:
+        if not (is_long(text) or has_marks(text)) or text == folds.opened:
             return
         back = len(buffer._working_lines) - buffer.working_index - 1
         if 0 < back <= len(said := buffer.history.get_strings()) and said[-back] == text:  # as it came

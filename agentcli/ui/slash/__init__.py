@@ -77,6 +77,7 @@ COMMANDS: dict[str, Command] = {
     "copy": turns.copy,
     "save": threads.save,
     "model": agent.model,
+    "agent": agent.agent,
     "system": agent.system,
     "tools": agent.tools,
     "file": files.file,

@@ -1,4 +1,4 @@
-"""Commands about who answers, and how: the model, its instructions and tools, time, tokens."""
+"""Commands about who answers, and how: the model, the agent, its instructions and tools, time, tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agentcli.ui.sanitise import one_line
 from agentcli.ui.slash.outcome import Compact, Outcome
 from agentcli.ui.talk import say
 
-__all__ = ["compact", "model", "system", "timeout", "tools", "usage"]
+__all__ = ["agent", "compact", "model", "system", "timeout", "tools", "usage"]
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
@@ -24,6 +24,29 @@ async def model(chat: Chat, words: str) -> None:
     if words:
         await chat.use(words)
     say(f"The model is {one_line(chat.session.agent.full_model)}.")
+
+
+async def agent(chat: Chat, words: str) -> None:
+    """/agent [NAME|none]: which agent answers, or another one from now on
+
+    An agent is a file with instructions, tools, settings and a model of its own: `agentcli agents new NAME` begins one.
+    """
+    if words:
+        await chat.use_agent(None if words == "none" else words)
+    who = f"The agent is {chat.agent}" if chat.agent else "No agent is named"
+    say(f"{who}; the model is {one_line(chat.session.agent.full_model)}.")
+    if not words:
+        _list_agents(chat)
+
+
+def _list_agents(chat: Chat) -> None:
+    rows = chat.agents.rows()
+    if not rows:
+        say("There are none yet: `agentcli agents new NAME` begins one.", dim=True)
+        return
+    width = max(len(name) for name, _ in rows)
+    for name, about in rows:
+        say(f"  {name:{width}}  {one_line(about, 60)}".rstrip())
 
 
 def system(chat: Chat, words: str) -> None:

@@ -25,7 +25,10 @@ async def file(chat: Chat, words: str) -> None:
         count = len(chat.take_attached())
         say(f"Dropped: {count}." if count else "There is nothing to drop.")
         return
-    parts = [await read(name) for name in _names(words)]
+    names = _names(words)
+    if "-" in names:  # what is typed would be read, and be lost to the prompt
+        raise UserError("in a chat nothing is piped in", hint="`!command` sends the output of a command along.")
+    parts = [await read(name) for name in names]
     chat.attached += parts
     for part in parts or chat.attached:
         say(f"  {describe(part)}")

@@ -13,7 +13,7 @@ from agentcli.core.apart import in_thread
 from agentcli.core.message import speakable
 from agentcli.core.thread import Thread
 from agentcli.errors import UserError
-from agentcli.ui.attached import size
+from agentcli.ui.amount import size
 from agentcli.ui.chat import Chat
 from agentcli.ui.sanitise import one_line
 from agentcli.ui.slash.outcome import Outcome

@@ -10,7 +10,8 @@ from agentcli.core.message import Message, Text, user
 from agentcli.core.thread import Thread
 from agentcli.errors import UserError
 from agentcli.ui import manuscript
-from agentcli.ui.attached import apart, size
+from agentcli.ui.amount import size
+from agentcli.ui.attached import apart
 from agentcli.ui.chat import Chat
 from agentcli.ui.edit import Draft, drafted
 from agentcli.ui.past import retold

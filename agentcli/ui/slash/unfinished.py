@@ -60,9 +60,12 @@ async def offer_unfinished(chat: Chat) -> Outcome:
     partial = session.partial
     say(cut(partial) if partial and cut(partial) else "The last question has no answer.")
     question = "1 continue, 2 keep it as it is, 3 drop it and its question:" if chat.screen.plain else _QUESTION
-    match (await chat.screen.ask(f"What to do? {question} ")).strip().lower():
+    answer = await chat.screen.ask(f"What to do? {question} ")
+    match answer.strip().lower():
         case "c" | "continue" | "1":
             return GoOn()
         case "d" | "drop" | "3":
             drop(chat, "")
+        case words if words not in ("", "k", "keep", "2"):  # it was meant for the model
+            chat.screen.put_back(answer)
     return None

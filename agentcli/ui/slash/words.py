@@ -23,6 +23,9 @@ def offered(chat: Chat, commands: Callable[[], Offers]) -> Words:
     def models(typed: str) -> Offers:
         return [(name, "") for name in chat.models()]
 
+    def agents(typed: str) -> Offers:
+        return [*chat.agents.rows(), ("none", "what is configured, without an agent")]
+
     def threads(typed: str) -> Offers:
         return [(row.id, row.title) for row in chat.store.rows() if row.damaged is None and row.id != chat.session.thread.id]
 
@@ -36,6 +39,7 @@ def offered(chat: Chat, commands: Callable[[], Offers]) -> Words:
     return {
         "/help": lambda typed: [*commands(), ("keys", "which key does what")],
         "/model": models,
+        "/agent": agents,
         "/retry -m": models,
         "/resume": threads,
         "/fork": partial(messages, also=[("all", "all of it")]),
