@@ -142,9 +142,14 @@ def _chat(
                     return code
                 model, why = await assemble.choose(conf, on)
             screen = assemble.screen(conf, verbose=verbose)
-            chat = assemble.chat(conf, on, model, screen, yes=yes)
-            who = f"{chat.agent} · {model}" if chat.agent else model
-            return await converse(chat, screen, banner=f"agentcli · {who} ({why}) · /help", wish=conf.config)
+            who = f"{conf.agent.name} · {model}" if conf.agent else model
+            return await converse(
+                lambda: assemble.chat(conf, on, model, screen, yes=yes),
+                screen,
+                banner=f"agentcli · {who} ({why}) · /help",
+                new=not on.messages,
+                wish=conf.config,
+            )
 
         start(main)
     finally:

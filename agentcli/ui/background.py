@@ -114,13 +114,22 @@ def listen(parser: Vt100Parser, told: Callable[[Colour | None], None]) -> Replie
     """
     replies = Replies()
     feed, flush = parser.feed, parser.flush
+    within = False
 
     def feed_keys(data: str) -> None:
+        nonlocal within
+        if within:  # the parser calls itself, behind each paste: this has been looked at
+            feed(data)
+            return
         keys = replies.feed(data)
         if replies.done and not replies.holds:
             parser.feed, parser.flush = feed, flush  # type: ignore[method-assign]
         if keys:
-            feed(keys)
+            within = True
+            try:
+                feed(keys)
+            finally:
+                within = False
         if replies.done:
             told(replies.background)
 

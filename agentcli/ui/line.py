@@ -67,6 +67,9 @@ class Line:
 
     # What the chat asks of a screen
 
+    async def begin(self) -> None:
+        """The prompt is written when a line is wanted."""
+
     async def line(self) -> Sent | None:
         """What was sent next; None if the person leaves."""
         try:

@@ -150,13 +150,17 @@ class Live:
 
     # What the chat asks of a screen
 
+    async def begin(self) -> None:
+        self._stand()
+        await asyncio.sleep(0)  # it is drawn
+
     async def line(self) -> Sent | None:
-        self._began = True
+        first, self._began = not self._began, True
         self._stand()
         if not self._queue and not self._left:
             self._wanted = asyncio.get_running_loop().create_future()
             self._region.draw()
-            if self.drawn.is_set():
+            if self.drawn.is_set() and not first:
                 self._region.send(_MODES)  # what has run may have left them otherwise
             try:
                 await self._wanted

@@ -16,9 +16,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from agentcli.core.agent import Approve
 from agentcli.core.message import Message, ToolCall
-from agentcli.core.tool import Tool
 from agentcli.errors import Exit, UserError
 from agentcli.providers import Later
 from agentcli.ui.interrupt import Interrupts
@@ -26,6 +24,8 @@ from agentcli.ui.screen import Screen, Sent
 from agentcli.ui.talk import say, say_error
 
 if TYPE_CHECKING:
+    from agentcli.core.agent import Approve
+    from agentcli.core.tool import Tool
     from agentcli.session import Session
     from agentcli.ui.chat import Chat
     from agentcli.ui.complete import Words
@@ -39,13 +39,18 @@ _MORE_TIME = 60.0  # seconds
 _MORE_TIME_HINT = "What there is of the answer is kept: /continue goes on. /timeout gives every turn longer."
 
 
-async def converse(chat: Chat, screen: Screen, *, banner: str, wish: Wish) -> int:
-    """Until the person leaves; the exit code. `wish` says whether they want to be told of the end of a long turn."""
+async def converse(make: Callable[[], Chat], screen: Screen, *, banner: str, new: bool, wish: Wish) -> int:
+    """Until the person leaves; the exit code. Making the chat takes time: in a `new` thread, where there is nothing to show before it,
+    the prompt stands meanwhile. `wish` says whether they want to be told of the end of a long turn."""
+    chat: Chat | None = None
     with Interrupts(stays=True, go_on=screen.go_on) as interrupts:
         screen.on_stop = interrupts.press
         try:
             async with screen:
                 say(banner)
+                if new:
+                    await screen.begin()
+                chat = make()
                 chat.tell_about_model()
                 chat.begin()
                 await _Loop(chat, screen, interrupts, wish).run()
@@ -53,16 +58,22 @@ async def converse(chat: Chat, screen: Screen, *, banner: str, wish: Wish) -> in
             if interrupts.ending is None:
                 raise
         finally:
-            chat.session.close()
-            try:
-                await chat.session.agent.aclose()
-            except asyncio.CancelledError:  # told twice to end: then without waiting
-                if interrupts.ending is None:
-                    raise
-        chat.say_goodbye()
-    if chat.session.unsaved:
+            if chat:
+                await _end(chat, interrupts)
+        if chat:
+            chat.say_goodbye()
+    if chat and chat.session.unsaved:
         return chat.session.unsaved.exit_code
     return interrupts.ending or Exit.OK
+
+
+async def _end(chat: Chat, interrupts: Interrupts) -> None:
+    chat.session.close()
+    try:
+        await chat.session.agent.aclose()
+    except asyncio.CancelledError:  # told twice to end: then without waiting
+        if interrupts.ending is None:
+            raise
 
 
 class _Loop:

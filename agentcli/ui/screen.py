@@ -44,6 +44,10 @@ class Screen(Protocol):
 
     async def __aexit__(self, *exception: object) -> None: ...
 
+    async def begin(self) -> None:
+        """Show that one can type, as far as there is something to show. What is sent waits."""
+        ...
+
     async def line(self) -> Sent | None:
         """What was sent next; None if the person leaves."""
         ...

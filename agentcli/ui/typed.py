@@ -4,8 +4,8 @@ The terminal stays in its own mode for lines: it shows what is typed, takes Back
 whole. Nothing is drawn here, so nothing here can confuse a screen reader. All lines are taken as soon as they come, also while an
 answer does, because a terminal keeps no more than 4,096 characters for us; then they wait in a queue.
 
-- **Hushed or listening** (`line_mode.py`). Hushed, the terminal does not show what is typed, and Ctrl-C is the signal that stops a turn. Listening, it
-  shows it, and Ctrl-C is a character that ends a line, so that what was typed before it and after it stay apart.
+- **Hushed or listening** (`line_mode.py`). Hushed, the terminal does not show what is typed, and Ctrl-C is the signal that stops a
+  turn. Listening, it shows it, and Ctrl-C is a character that ends a line, so that what was typed before it and after it stay apart.
 - **The beginning of a line** that was typed unseen can be taken out of the terminal, by leaving its mode for lines for a moment. It is
   shown behind the prompt and stays the beginning of that line, though Backspace does not reach it any more (Ctrl-C does).
 - **A paste** cannot be told from typing by what it is, but by its speed: lines that come within `GAP` are one.

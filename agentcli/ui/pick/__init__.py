@@ -1,8 +1,8 @@
 """Pick a saved thread, or a message of one.
 
-Where a terminal can be drawn on, that is a box at the cursor (box.py, drawing.py, picture.py): type to search, arrow keys, a preview. What is
-offered comes from threads.py or messages.py (source.py); choice.py is which of it is left by what was typed; cells.py is text in
-columns. Where nothing may be drawn a second time (`--plain`, `ACCESSIBLE`, `TERM=dumb`), it is a numbered list and a question
+Where a terminal can be drawn on, that is a box at the cursor (box.py, drawing.py, picture.py): type to search, arrow keys, a preview.
+What is offered comes from threads.py or messages.py (source.py); choice.py is which of it is left by what was typed; cells.py is text
+in columns. Where nothing may be drawn a second time (`--plain`, `ACCESSIBLE`, `TERM=dumb`), it is a numbered list and a question
 (numbered.py).
 
 prompt-toolkit is loaded when a box is drawn, and not before.
