@@ -122,6 +122,15 @@ class Session:
             raise UserError("there is nothing to go on from", hint=_WHOLE, exit_code=Exit.USAGE)
         return await self.turn(None, show, approve)
 
+    async def again(self, show: Show, approve: Approve | None = None) -> TurnEnded:
+        """Ask again for an answer to the last thing that was said. The old answer is kept unless there is a new one."""
+        self.open()
+        messages = self.thread.messages
+        asked = max(number for number, message in enumerate(messages) if message.role == "user")
+        old = messages[asked + 1 :]
+        del messages[asked + 1 :]
+        return await self.turn(None, show, approve, instead_of=old)
+
     async def compact(self, show: Show, instructions: str = "") -> TurnEnded:
         """Have what is older summarised for sending, as a turn. UserError if there is nothing to leave out."""
         return await self._carry_out(self.agent.compact(self.thread, instructions, self.options), show, ())
@@ -146,6 +155,7 @@ class Session:
         with self.thread.held():
             if not self.unfinished:
                 raise UserError("there is no unfinished answer to drop", hint=_WHOLE, exit_code=Exit.USAGE)
+            self.open()
             question = self.thread.undo()
             while question is None and self.unfinished:
                 self.thread.messages.pop()
@@ -178,6 +188,31 @@ class Session:
         """Give the turn that runs more time, also while a person is asked. Once the time is over this has no effect."""
         if self._clock:
             self._clock.extend(seconds)
+
+    # The thread on disk
+
+    def save(self) -> None:
+        """Write the thread as it is now: after a change that was not a turn."""
+        self.open()
+        self._commit()
+
+    def close(self) -> None:
+        """Try once more to save what is not saved, and let the thread go."""
+        if writer := self._writer:
+            if self.unsaved:
+                self._commit()
+            self._writer = None
+            try:
+                writer.close()
+            except UserError as error:
+                self._not_saved(error)
+
+    def open(self) -> None:
+        """Take hold of the thread on disk, so that nobody else writes to it."""
+        if self._hold and self._writer is None:
+            self._writer = self._hold(self.thread)
+
+    # A turn
 
     async def _carry_out(
         self, turn: AsyncGenerator[Event, None], show: Show, instead_of: Sequence[Message], partial: Message | None = None
@@ -226,35 +261,6 @@ class Session:
         if cancelled:
             raise cancelled
         return self.ended
-
-    async def again(self, show: Show, approve: Approve | None = None) -> TurnEnded:
-        """Ask again for an answer to the last thing that was said. The old answer is kept unless there is a new one."""
-        messages = self.thread.messages
-        asked = max(number for number, message in enumerate(messages) if message.role == "user")
-        old = messages[asked + 1 :]
-        del messages[asked + 1 :]
-        return await self.turn(None, show, approve, instead_of=old)
-
-    def save(self) -> None:
-        """Write the thread as it is now: after a change that was not a turn."""
-        self.open()
-        self._commit()
-
-    def close(self) -> None:
-        """Try once more to save what is not saved, and let the thread go."""
-        if writer := self._writer:
-            if self.unsaved:
-                self._commit()
-            self._writer = None
-            try:
-                writer.close()
-            except UserError as error:
-                self._not_saved(error)
-
-    def open(self) -> None:
-        """Take hold of the thread on disk, so that nobody else writes to it."""
-        if self._hold and self._writer is None:
-            self._writer = self._hold(self.thread)
 
     async def _pull(self, turn: AsyncGenerator[Event, None], show: Show, tally: Tally) -> TurnEnded:
         async with aclosing(turn) as events:

@@ -6,6 +6,7 @@ not let through is shown by its stand-in, which may be longer. So the cursor has
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from agentcli.ui.sanitise import SUSPECT, visible
@@ -13,7 +14,7 @@ from agentcli.ui.sanitise import SUSPECT, visible
 if TYPE_CHECKING:
     from prompt_toolkit.layout.processors import Processor
 
-__all__ = ["in_sight"]
+__all__ = ["both_ways", "in_sight"]
 
 
 def in_sight() -> Processor:
@@ -32,21 +33,27 @@ def in_sight() -> Processor:
             longer = [(found.start(), len(visible(found[0])) - 1) for found in SUSPECT.finditer(line)]
             if not longer:
                 return Transformation(fragments)
-
-            def to_display(at: int) -> int:
-                return at + sum(more for start, more in longer if start < at)
-
-            def to_source(at: int) -> int:
-                before = 0
-                for start, more in longer:
-                    if at <= start + before:
-                        break
-                    if at <= start + before + more:
-                        return start
-                    before += more
-                return at - before
-
             shown = [(style, visible(text), *rest) for style, text, *rest in fragments]
-            return Transformation(shown, to_display, to_source)  # type: ignore[arg-type]
+            return Transformation(shown, *both_ways(longer))  # type: ignore[arg-type]
 
     return InSight()
+
+
+def both_ways(longer: Sequence[tuple[int, int]]) -> tuple[Callable[[int], int], Callable[[int], int]]:
+    """From a place in the text to the one on the screen, and back. `longer` are the characters that are shown so: where, and by how
+    much."""
+
+    def to_display(at: int) -> int:
+        return at + sum(more for start, more in longer if start < at)
+
+    def to_source(at: int) -> int:
+        before = 0
+        for start, more in longer:
+            if at <= start + before:
+                break
+            if at <= start + before + more:
+                return start
+            before += more
+        return at - before
+
+    return to_display, to_source

@@ -5,8 +5,7 @@ answer; what waits to be sent; the status line; the input. All but the first is 
 
 - **Keys never end the prompt.** A message that is sent while a turn runs waits in the queue, in sight; it can be taken back, or sent
   into the running turn. So nothing that is typed falls into a gap, because there is none.
-- **A question is not answered by accident.** What is typed goes on to be the draft until no key has been pressed for a moment; only
-  then does the input line become the answer's. The draft comes back after it.
+- **A question is not answered by accident** (`question.py`): it gets the input line only once no key has been pressed for a moment.
 - **The region is at most a screenful**, and the answer's unfinished end at most half of one: it never gets into the scrollback.
 
 Ctrl-C is a key while nobody answers. During a turn the terminal sends it as a signal again (`interruptible`), so that it works even
@@ -16,7 +15,6 @@ while a tool holds up the loop.
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import signal
 import sys
@@ -24,30 +22,29 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Self, TextIO
 
-from agentcli.core.message import speakable
 from agentcli.ui import prompt as prompts
 from agentcli.ui import talk, terminal
+from agentcli.ui.above import Above
 from agentcli.ui.canvas import Canvas
+from agentcli.ui.entry import Entry
+from agentcli.ui.question import Question
 from agentcli.ui.region import Region, fragments
 from agentcli.ui.sanitise import one_line, visible
 from agentcli.ui.screen import Sent
 from agentcli.ui.theme import paint
 
 if TYPE_CHECKING:
-    from prompt_toolkit.document import Document
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
     from agentcli.ui.complete import Words
     from agentcli.ui.live_form import LiveForm
-    from agentcli.ui.paste import Folds
 
 __all__ = ["Live"]
 
-QUIET = 0.5  # seconds without a key before the input line belongs to a question
 _AWAY = 0.5  # seconds within which a program is stopped, once it asked for that
+_MENU = 8  # rows of a menu of completions
 TIGHT = 12  # rows of a window that has none to spare
 _CURSOR = "\x1b[?25h"  # it is visible
 _MODES = f"\x1b[?2004h{_CURSOR}"  # and pastes are told from typing
@@ -77,7 +74,6 @@ class Live:
         self.left: Callable[[], float | None] = lambda: None  # seconds of the turn
         self.drawn = asyncio.Event()
         self.offers: Callable[[], tuple[Callable[[], Mapping[str, str]], Words]] | None = None  # what Tab completes
-        self._folds: Folds | None = None  # once the prompt is on the screen
         self._told = asyncio.Event()  # the terminal owes no answer
         self._told.set()
         self._keys = keys
@@ -86,16 +82,11 @@ class Live:
         self._queue: deque[Sent] = deque()
         self._soon: deque[Sent] = deque()  # what the turn gets to hear at its next step
         self._wanted: asyncio.Future[None] | None = None  # somebody waits for a line
-        self._answer: asyncio.Future[str] | None = None  # somebody waits for an answer
-        self._question = ""
-        self._asking = asyncio.Lock()  # one question at a time
         self._began = False  # somebody has asked for a line, or something else
         self._left = False
-        self._pressed = 0.0  # when the last key was
         self._signalling = False
         self._suspended = False  # by our own key: then the terminal is lent
         self._came_back = asyncio.Event()
-        self._draft: Document | None = None  # what was typed before the question
         self._tail: list[str] = []
         self._status = ""
         self._task: asyncio.Task[None] | None = None
@@ -103,23 +94,24 @@ class Live:
         canvas = Canvas(file or sys.stdout)
         self._prompt = prompts.make(self, canvas, history=history, keys=keys, vi=vi)
         self._region = Region(self._prompt, canvas)
+        self._entry = Entry(self._prompt)
+        self._question = Question(self._entry, self._region.draw)
         self._prompt.app.after_render += lambda app: self._rendered()
-        self._prompt.app.key_processor.before_key_press += lambda processor: self._key()
+        self._prompt.app.key_processor.before_key_press += lambda processor: self._question.key()
 
     # While it is entered, the prompt stands, and what is said goes above it.
 
     async def __aenter__(self) -> Self:
         self._around.enter_context(talk.into(self._region.write, columns=lambda: self.size[0]))
-        self._around.enter_context(redirect_stdout(_Above(self._region.write, sys.stdout)))
-        self._around.enter_context(redirect_stderr(_Above(self._region.write, sys.stderr)))
+        self._around.enter_context(redirect_stdout(Above(self._region.write, sys.stdout)))
+        self._around.enter_context(redirect_stderr(Above(self._region.write, sys.stderr)))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._left = True
         app = self._prompt.app
         self.drawn.set()
-        if text := self._prompt.default_buffer.text:
-            self._prompt.history.append_string(self._folds.kept(text) if self._folds else text)  # a draft is not lost
+        self._entry.keep()  # a draft is not lost
         try:
             await self._until_told()
             self._region.draw()
@@ -146,7 +138,7 @@ class Live:
                 self.on_stop()
             self._left = True
             self._wake()
-            self._give("")
+            self._question.end()
 
     # What the chat asks of a screen
 
@@ -184,37 +176,13 @@ class Live:
         return LiveForm(self, view, Status(model, facts=self.facts, left=self.left, key=key))
 
     async def ask(self, question: str) -> str:
-        async with self._asking:
-            return await self._ask(question)
-
-    async def _ask(self, question: str) -> str:
-        buffer = self._prompt.default_buffer
-        answer = ""
-        self._question = visible(question.strip())
+        text = visible(question.strip())
         self._began = True
         self._stand()
-        self._region.draw()
-        try:
-            await self._until_quiet()
-            if not self._left:
-                self._draft = buffer.document
-                buffer.reset()
-                self._answer = asyncio.get_running_loop().create_future()
-                self._region.draw()
-                answer = await self._answer
-        finally:
-            self._region.write(f"{self._question} {visible(answer)}".rstrip() + "\n")
-            self._go_on_with_draft()  # if it was not answered
-            self._answer, self._question = None, ""
-            self._region.draw()
-        return answer
+        return await self._question.ask(text, lambda answer: self._region.write(f"{text} {visible(answer)}".rstrip() + "\n"))
 
     def put_back(self, text: str) -> None:
-        from prompt_toolkit.document import Document
-
-        buffer = self._prompt.default_buffer
-        text = self._folds.again(text) if self._folds else text
-        buffer.document = Document(f"{text}\n{buffer.text}" if buffer.text else text)
+        self._entry.put_back(text)
         self._region.draw()
 
     def hold(self) -> None:
@@ -240,9 +208,8 @@ class Live:
     def room(self) -> int:
         """Rows that the unfinished end of an answer may take."""
         columns, rows = self.size
-        lines = self._prompt.default_buffer.text.split("\n") if len(self._prompt.default_buffer.text) < 10_000 else [""] * rows
-        typed = max(sum(1 + (len(line) + 2) // columns for line in lines), 8 if self._prompt.default_buffer.complete_state else 1)
-        return max(min(rows // 2, rows - min(typed, rows // 2) - len(self._below()) - 1), 0)
+        typed = min(max(self._entry.rows(columns, rows), _MENU if self._entry.completing else 1), rows // 2)
+        return max(min(rows // 2, rows - typed - len(self._below()) - 1), 0)
 
     def show(self, finished: str, tail: list[str], status: str) -> None:
         """Draw a turn: what became finished, what is not, and how it goes."""
@@ -305,10 +272,10 @@ class Live:
         return bool(self._tail or self._below())
 
     def is_asking(self) -> bool:
-        return self._answer is not None and not self._answer.done()
+        return self._question.has_line
 
     def can_take_back(self) -> bool:
-        return bool(self._queue) and not self._prompt.default_buffer.text and not self._answer
+        return bool(self._queue) and self._entry.empty and not self.is_asking()
 
     def press(self, action: str) -> None:
         _ACTIONS[action](self)
@@ -321,25 +288,11 @@ class Live:
         return self._began and (self._wanted is None or self._wanted.done())
 
     def _send(self, *, at_once: bool = False) -> None:
-        buffer = self._prompt.default_buffer
-        text = buffer.text
-        if self.is_asking():
-            if not at_once:
-                self._give(self._folds.whole(text) if self._folds else text)
-            return
-        if not text.strip():
-            buffer.reset()
-            return
-        shown = ""
-        if self._folds:
-            self._prompt.history.append_string(self._folds.kept(text))
-            text, shown = self._folds.whole(text), self._folds.shown(text)
-        else:
-            buffer.append_to_history()
-        buffer.reset()
-        if self._folds:
-            self._folds.forget()
-        self._deliver(Sent(speakable(text), at_once, shown if shown != text else ""))
+        if not self.is_asking():
+            if sent := self._entry.take(at_once=at_once):
+                self._deliver(sent)
+        elif not at_once:
+            self._question.give(self._entry.whole())
 
     def _deliver(self, sent: Sent) -> None:
         if self.meanwhile and self.meanwhile(sent):
@@ -355,24 +308,22 @@ class Live:
         self._send(at_once=True)
 
     def _new_line(self) -> None:
-        self._prompt.default_buffer.insert_text("\n")
+        self._entry.new_line()
 
     def _stop(self) -> None:
-        buffer = self._prompt.default_buffer
         if self.busy:
             self.on_stop()
-        elif buffer.text:
-            buffer.reset()
-        else:
+        elif self._entry.empty:
             talk.say("Ctrl-D or /quit leaves.", dim=True)
+        else:
+            self._entry.clear()
 
     def _leave(self) -> None:
         """Only on an empty line; elsewhere the key deletes."""
-        buffer = self._prompt.default_buffer
-        if buffer.text:
-            buffer.delete()
+        if not self._entry.empty:
+            self._entry.delete()
         elif self.is_asking():
-            self._give("")
+            self._question.give("")
         else:
             self._left = True
             if self.busy:
@@ -380,10 +331,7 @@ class Live:
             self._wake()
 
     def _edit(self) -> None:
-        if self._folds:
-            from agentcli.ui import paste
-
-            paste.in_editor(self._prompt.default_buffer, self._folds)
+        self._entry.edit()
 
     def _suspend(self) -> None:
         if hasattr(signal, "SIGTSTP") and not self._suspended:  # Windows has none
@@ -410,23 +358,9 @@ class Live:
 
     # The rest
 
-    def _give(self, answer: str) -> None:
-        """Answer the question. What is typed from now on goes on with the draft, also if it comes in the same moment."""
-        if self._answer and not self._answer.done():
-            self._answer.set_result(answer)
-            self._go_on_with_draft()
-
-    def _go_on_with_draft(self) -> None:
-        if self._draft:
-            self._prompt.default_buffer.reset(self._draft)
-            self._draft = None
-
     def _wake(self) -> None:
         if self._wanted and not self._wanted.done():
             self._wanted.set_result(None)
-
-    def _key(self) -> None:
-        self._pressed = monotonic()
 
     def _rendered(self) -> None:
         if not self.drawn.is_set():
@@ -437,18 +371,10 @@ class Live:
 
     def _furnish(self) -> None:
         """What need not be there before the prompt is."""
-        from agentcli.ui import paste
-        from agentcli.ui.complete import completer
-
-        self._folds = paste.Folds()
-        paste.quick_pastes(self._prompt.app.input)
-        paste.fold_recalled(self._prompt.default_buffer, self._folds)
-        prompts.furnish(
-            self._prompt,
-            self._folds,
-            completer(*self.offers()) if self.offers else None,
+        self._entry.furnish(
+            self.offers() if self.offers else None,
             note=lambda text: talk.say(text, dim=True),
-            keys=self._keys.get("open-paste", ()),
+            open_keys=self._keys.get("open-paste", ()),
         )
         if self._theme == "auto":
             self._ask_for_background()
@@ -480,12 +406,6 @@ class Live:
                 await self._told.wait()
         self._told.set()
 
-    async def _until_quiet(self) -> None:
-        """Until what is typed may be meant for the question that can be seen now."""
-        asked = monotonic()
-        while not self._left and (left := max(asked, self._pressed) + QUIET - monotonic()) > 0:  # noqa: ASYNC110  (for no key)
-            await asyncio.sleep(left)
-
     def _below(self) -> list[str]:
         """The rows between the answer and the input."""
         columns, rows = self.size
@@ -495,8 +415,8 @@ class Live:
             lines.append(paint("dim", f"{more} more wait{'s' if more == 1 else ''} to be sent"))
         lines += [paint("dim", f"at the next step: {one_line(sent.shown or sent.text, columns - 19)}") for sent in self._soon]
         lines += [paint("dim", f"next: {one_line(sent.shown or sent.text, columns - 7)}") for sent in waiting[-SHOWN:]]
-        if self._question:
-            lines += [paint("bold", line) for line in _wrapped(self._question, columns)]
+        if self._question.text:
+            lines += [paint("bold", line) for line in _wrapped(self._question.text, columns)]
         elif said := self._status if self.busy else self.facts():
             lines.append(paint("dim", one_line(said, columns - 1)))
         return ["", *lines] if rows >= TIGHT else lines
@@ -519,28 +439,3 @@ _ACTIONS: dict[str, Callable[[Live], None]] = {
     "suspend": Live._suspend,
     "take-back": Live._take_back,
 }
-
-
-class _Above(io.TextIOBase):
-    """What stands in for stdout and stderr: what is printed by whoever does not know better goes above the prompt."""
-
-    def __init__(self, write: Callable[[str], None], instead_of: TextIO) -> None:
-        self._write = write
-        self._instead_of = instead_of
-
-    def write(self, text: str) -> int:
-        self._write(visible(text))
-        return len(text)
-
-    def writable(self) -> bool:
-        return True
-
-    def isatty(self) -> bool:
-        return self._instead_of.isatty()
-
-    def fileno(self) -> int:
-        return self._instead_of.fileno()
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self._instead_of.encoding

@@ -57,6 +57,8 @@ def one_line(text: str, width: int | None = None) -> str:
         return " ".join(visible(text.replace("\r\n", "\n")).split())
     enough = 4 * width + 16  # a huge text costs nothing
     line = one_line(text[:enough])
+    if line.isascii():
+        return line if len(text) <= enough and len(line) <= width else line[: max(width - 1, 0)].rstrip() + "…"
     columns = list(accumulate(2 if east_asian_width(character) in "WF" else 1 for character in line))
     if len(text) <= enough and (not columns or columns[-1] <= width):
         return line

@@ -223,7 +223,7 @@ async def _chat(loaded: Loaded, model: str, bug: str) -> int:
     except Exception:
         traceback.print_exc()
         return STALE
-    return await converse(chat, screen, banner="", wish=loaded.config)
+    return await converse(lambda: chat, screen, banner="", new=True, wish=loaded.config)
 
 
 if __name__ == "__main__":

@@ -120,6 +120,12 @@ class Connection(asyncio.BufferedProtocol):
         shown: bytes | None = secure.getpeercert(binary_form=True) if secure else None
         return shown or b""
 
+    @property
+    def peer(self) -> str:
+        """The number of the machine at the other end."""
+        peer = self._transport.get_extra_info("peername") if self._transport else None
+        return str(peer[0]) if isinstance(peer, tuple) else ""
+
     async def read(self, until: float | None = None) -> bytes:
         """All that has come, waiting for something if nothing has; nothing at the end. Raises ReadTimeout at the time given."""
         if not self._pieces:

@@ -83,7 +83,7 @@ def _way_hint(chain: list[BaseException], where: str) -> str:
         return "Is the proxy running? See HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."
     if any(isinstance(each, socket.gaierror | UnicodeError) for each in chain):
         return "Is this machine online, and the name right?"
-    return "Is the server running, and the base URL right?"
+    return "Is the server running, and its address right?"
 
 
 def _not_let_in(status: int, said: str, key: str, has_key: bool) -> tuple[str, str]:

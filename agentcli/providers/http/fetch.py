@@ -19,9 +19,9 @@ from msgspec import Struct
 from agentcli import __version__
 from agentcli.core.provider import ProviderError
 from agentcli.providers import Clocks
-from agentcli.providers.http.connection import Connection
 from agentcli.providers.http.get import body, fault
 from agentcli.providers.http.httpx import httpx
+from agentcli.providers.http.proxy import is_host
 from agentcli.providers.http.route import Route
 
 __all__ = ["Fetched", "fetch"]
@@ -64,7 +64,7 @@ async def _follow(named: str, patience: float, most: int) -> Fetched:
             request = httpx.Request("GET", url, headers=_HEADERS)
             connection = await route.transport.connect(url)
             if not route.proxy:
-                there = _peer(connection)
+                there = connection.peer
                 if hop and not inside and _is_inside(there):
                     raise _led_inside(url)
             inside = _is_inside(url.host if route.proxy else there)
@@ -79,7 +79,7 @@ async def _follow(named: str, patience: float, most: int) -> Fetched:
             kind, charset = _kind(response.headers.get("content-type", ""))
             return Fetched(_shown(url), kind, charset, await body(response, most, "it", hint="Attach a part of it."))
         except httpx.HTTPError as error:
-            raise fault(route, error, heard=heard) from None
+            raise _told(fault(route, error, heard=heard), url) from None
         finally:
             await route.aclose()
     raise ProviderError("redirect", f"it is sent on more than {_HOPS} times, lastly to {url.host}", hint=_CURL)
@@ -87,26 +87,37 @@ async def _follow(named: str, patience: float, most: int) -> Fetched:
 
 def _understood(address: str) -> httpx.URL:
     try:
-        url = httpx.URL(address)
+        url = _checked(httpx.URL(address))
     except (httpx.InvalidURL, ValueError):
         raise ProviderError("bad_request", "that is no address", hint="It looks like https://example.org/page.html.") from None
     if url.userinfo:
         said = "a name and a password in an address are not sent"
         raise ProviderError("bad_request", said, hint=_CURL)
-    if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > 65535:
-        raise ProviderError("bad_request", "that is no address", hint="It looks like https://example.org/page.html.")
-    return url.copy_with(fragment=None)
+    return url
 
 
 def _next(url: httpx.URL, location: str) -> httpx.URL:
     """Where a redirect leads."""
     try:
-        target = url.join(location)
+        return _checked(url.join(location)).copy_with(userinfo=b"")
     except (httpx.InvalidURL, ValueError):
-        target = httpx.URL("")
-    if target.scheme not in ("http", "https") or not target.host:
-        raise ProviderError("redirect", f"{url.host} sends us on to something that is no web address", hint=_CURL)
-    return target.copy_with(userinfo=b"", fragment=None)
+        raise ProviderError("redirect", f"{url.host} sends us on to something that is no web address", hint=_CURL) from None
+
+
+def _checked(url: httpx.URL) -> httpx.URL:
+    """An address that can be asked, without its fragment. ValueError if it is none; what a name says of itself may be one, too."""
+    if url.scheme not in ("http", "https") or not is_host(url.host) or (url.port or 0) > 65535:
+        raise ValueError(str(url))
+    return url.copy_with(fragment=None)
+
+
+def _told(error: ProviderError, url: httpx.URL) -> ProviderError:
+    """A fault of the connection, as it is of a page and not of a model."""
+    if error.kind == "protocol":
+        return ProviderError("protocol", f"{url.host} does not answer as a web server does", hint=_CURL)
+    if error.kind == "cut":
+        error.hint = "Try again in a while."
+    return error
 
 
 def _led_inside(url: httpx.URL) -> ProviderError:
@@ -121,13 +132,6 @@ def _refused(url: httpx.URL, status: int) -> ProviderError:
     words = next((f" ({one.phrase.lower()})" for one in HTTPStatus if one == status), "")
     hints = {401: "It wants to know who asks. ", 403: "It wants to know who asks. ", 404: "Is the address right? "}
     return ProviderError("not_found", f"{url.host} says {status}{words}", hint=f"{hints.get(status, '')}{_CURL}", status=status)
-
-
-def _peer(connection: Connection) -> str:
-    """The number of the machine that we are connected to."""
-    transport = connection._transport
-    peer = transport.get_extra_info("peername") if transport else None
-    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 def _is_inside(host: str) -> bool:

@@ -27,8 +27,8 @@ async def get(route: Route, path: str = "", *, until: float | None = None) -> ht
 
 
 async def body(response: httpx.Response, most: int, what: str, *, hint: str = "") -> bytes:
-    """All of a body, without its wrapping, if that is at most so many bytes. `what` it is, an error says; the `hint` is what to do where
-    it is more."""
+    """All of a body, without its wrapping, if that is at most so many bytes. An error says `what` it is; the `hint` is for one that
+    is longer."""
     packed = response.headers.get("content-encoding", "identity").strip().lower() not in ("identity", "")
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # though it was asked not to pack
     read = bytearray()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agentcli.ui.attach.mention import found_in
+from agentcli.ui.draft import both_ways
 from agentcli.ui.paste.fold import CHARACTERS, MARK, Folds
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def marks(folds: Folds) -> Processor:
                     piece, name = text[start - at : end - at], f"{style} class:{of}" if of else style
                     shown.append((name, folds.label(piece) if of == "pasted" else piece, *rest))  # type: ignore[arg-type]
                 at += len(text)
-            to_display, to_source = _both_ways(line, folds)
-            return Transformation(shown, to_display, to_source)
+            longer = [(mark.start(), len(folds.label(mark[0])) - 1) for mark in MARK.finditer(line)]
+            return Transformation(shown, *both_ways(longer))
 
     def _folded(line: str) -> Iterator[tuple[int, int, str]]:
         for mark in MARK.finditer(line):
@@ -77,23 +78,3 @@ def _cut(start: int, end: int, spots: list[tuple[int, int, str]]) -> Iterator[tu
         at = min(last, end)
     if at < end:
         yield at, end, ""
-
-
-def _both_ways(line: str, folds: Folds) -> tuple[Callable[[int], int], Callable[[int], int]]:
-    """From a place in the line to the one on the screen, where labels are longer than their marks; and back."""
-    longer = [(mark.start(), len(folds.label(mark[0])) - 1) for mark in MARK.finditer(line)]
-
-    def to_display(at: int) -> int:
-        return at + sum(more for start, more in longer if start < at)
-
-    def to_source(at: int) -> int:
-        before = 0
-        for start, more in longer:
-            if at <= start + before:
-                break
-            if at <= start + before + more:
-                return start
-            before += more
-        return at - before
-
-    return to_display, to_source

@@ -25,24 +25,17 @@ from prompt_toolkit.layout.containers import HSplit, VSplit, Window
 from prompt_toolkit.layout.controls import BufferControl, FormattedTextControl
 from prompt_toolkit.layout.dimension import Dimension
 from prompt_toolkit.layout.layout import Layout
-from prompt_toolkit.layout.processors import (
-    AfterInput,
-    ConditionalProcessor,
-    Processor,
-    Transformation,
-    TransformationInput,
-)
+from prompt_toolkit.layout.processors import AfterInput, ConditionalProcessor
 from prompt_toolkit.output import ColorDepth, Output, create_output
 
 from agentcli.ui.canvas import Canvas
+from agentcli.ui.draft import in_sight
 from agentcli.ui.pick.picture import Shape, picture
 from agentcli.ui.region import fragments, rewraps
-from agentcli.ui.sanitise import SUSPECT
 from agentcli.ui.talk import colours
 from agentcli.ui.theme import paint
 
 if TYPE_CHECKING:
-    from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.key_binding.key_processor import KeyPress
 
     from agentcli.ui.pick.box import Box
@@ -116,7 +109,7 @@ class Drawing:
 
     def _laid_out(self) -> HSplit:
         hint = ConditionalProcessor(AfterInput(lambda: fragments([self._hint()])), Condition(lambda: not self.line))
-        typed = BufferControl(self._buffer, input_processors=[_Harmless(), hint])
+        typed = BufferControl(self._buffer, input_processors=[in_sight(), hint])
         mark = FormattedTextControl(fragments([paint("prompt", self._box.source.question)]))
         below = FormattedTextControl(lambda: fragments(self._lines()))
         return HSplit(
@@ -211,14 +204,6 @@ class Drawing:
         """Type what was typed before there was a box."""
         if self._early:
             Vt100Parser(self._app.key_processor.feed).feed(self._early)
-
-
-class _Harmless(Processor):
-    """What is typed or pasted is drawn without what could act on the terminal: a sign for each such character."""
-
-    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
-        shown: StyleAndTextTuples = [(style, SUSPECT.sub("\ufffd", text)) for style, text, *_ in transformation_input.fragments]
-        return Transformation(shown)
 
 
 def screen() -> Output:

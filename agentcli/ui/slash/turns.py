@@ -29,6 +29,7 @@ def undo(chat: Chat, words: str) -> None:
 
     The question goes back to the input line. It can be said again, for the one before.
     """
+    chat.session.open()
     taken = chat.session.thread.undo()
     if taken is None:
         raise UserError("there is nothing to take back")
@@ -95,6 +96,7 @@ async def _edit_question(chat: Chat) -> Outcome:
     if not text.strip() or text == _plain(typed):
         say("Nothing was changed.")
         return None
+    chat.session.open()
     thread.undo()
     return user(text, *attached)
 
