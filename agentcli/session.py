@@ -168,6 +168,10 @@ class Session:
         """Say something to the turn that runs: it gets there at the next step, after the tools or after the answer."""
         self._meanwhile.append(user(message) if isinstance(message, str) else message)
 
+    def unsay(self) -> Message | None:
+        """Take back what was said last, if the turn has not come to it."""
+        return self._meanwhile.pop() if self._meanwhile else None
+
     def unsaid(self) -> list[Message]:
         """What the turn has not come to, taken back."""
         messages = list(self._meanwhile)

@@ -10,7 +10,7 @@ import pytest
 
 from agentcli.core.agent import Agent, Options
 from agentcli.core.event import Event, MessageAdded, TextDelta, ToolStarted, TurnEnded
-from agentcli.core.message import Message, ToolCall, Usage, user
+from agentcli.core.message import Message, Text, ToolCall, Usage, user
 from agentcli.core.provider import ProviderError
 from agentcli.core.thread import Thread
 from agentcli.core.tool import Tool, tool
@@ -422,6 +422,19 @@ def test_dropping_takes_back_the_question_too_and_saves(answer: Any) -> None:
     assert question.text == "two"
     assert [message.text for message in held.session.thread.messages] == ["one", "whole"]
     assert held.log[-1] == "commit"
+
+
+def test_nothing_is_taken_back_from_a_thread_that_somebody_else_holds() -> None:
+    def busy(thread: Thread) -> Notebook:
+        raise UserError("another process has it")
+
+    agent, _ = agent_of()
+    thread = Thread.of(user("one"), Message(role="assistant", stop="failed", parts=(Text("half"),)))
+    session = Session(agent, thread, busy)
+    for act in (session.drop, lambda: asyncio.run(session.again(lambda event: None))):
+        with pytest.raises(UserError, match="another process"):
+            act()
+        assert [message.text for message in thread.messages] == ["one", "half"]
 
 
 def test_dropping_an_answer_to_nothing() -> None:

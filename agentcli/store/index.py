@@ -33,7 +33,7 @@ from agentcli.store import disk
 from agentcli.store.folder import DamagedError, Folder
 from agentcli.store.usage import packed, spent
 
-__all__ = ["ID", "Row", "in_flight", "names", "rows"]
+__all__ = ["ID", "Entry", "Row", "cached", "files", "in_flight", "names", "rows"]
 
 VERSION = 2  # of the cache
 RACY = 1.0  # seconds
@@ -72,7 +72,7 @@ class _Document(Struct):
     compactions: list[Compaction] | UnsetType = UNSET
 
 
-class _Entry(Struct, array_like=True):
+class Entry(Struct, array_like=True):
     """A row in the cache: the signature first."""
 
     inode: int
@@ -91,7 +91,7 @@ class _Entry(Struct, array_like=True):
 class _Cache(Struct, array_like=True):
     version: int
     folder: str
-    entries: dict[str, _Entry]
+    entries: dict[str, Entry]
 
 
 _DECODE = msgspec.json.Decoder(_Document)
@@ -100,7 +100,7 @@ _DECODE = msgspec.json.Decoder(_Document)
 def names(folder: Path) -> Iterator[str]:
     """The ids of all threads, from the names of the files alone."""
     seen = set()
-    for stem, _, _ in _files(folder):
+    for stem, _, _ in files(folder):
         if stem not in seen:
             seen.add(stem)
             yield stem
@@ -108,17 +108,17 @@ def names(folder: Path) -> Iterator[str]:
 
 def in_flight(folder: Path) -> set[str]:
     """The ids of the threads that have a journal: of those the document is not all."""
-    return {stem for stem, kind, _ in _files(folder) if kind == "journal"}
+    return {stem for stem, kind, _ in files(folder) if kind == "journal"}
 
 
 def rows(folder: Folder, cache: Path) -> list[Row]:
     """A row for each thread in the folder, newest first."""
-    known = _load(cache, folder.path)
-    entries: dict[str, _Entry] = {}
+    known = cached(cache, folder.path)
+    entries: dict[str, Entry] = {}
     fresh = False
     recent = (time() - RACY) * 1e9
     journals = []
-    for stem, kind, item in _files(folder.path):
+    for stem, kind, item in files(folder.path):
         if kind == "journal":
             journals.append(stem)
             continue
@@ -146,7 +146,7 @@ def rows(folder: Folder, cache: Path) -> list[Row]:
     return sorted(listed.values(), key=lambda row: (row.updated, row.id), reverse=True)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, str, os.DirEntry[str]]]:
+def files(folder: Path) -> Iterator[tuple[str, str, os.DirEntry[str]]]:
     """The documents and journals: whose it is, which of the two, and the file."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
@@ -155,7 +155,8 @@ def _files(folder: Path) -> Iterator[tuple[str, str, os.DirEntry[str]]]:
                 yield stem, kind, entry
 
 
-def _load(cache: Path, folder: Path) -> dict[str, _Entry]:
+def cached(cache: Path, folder: Path) -> dict[str, Entry]:
+    """What the cache has of each thread of this folder. It counts only for a document that has the same signature."""
     try:
         loaded = msgspec.msgpack.decode(disk.read(cache), type=_Cache)
     except (OSError, ValueError, RecursionError):
@@ -163,14 +164,14 @@ def _load(cache: Path, folder: Path) -> dict[str, _Entry]:
     return loaded.entries if loaded.version == VERSION and loaded.folder == str(folder) else {}
 
 
-def _store(cache: Path, folder: Path, entries: dict[str, _Entry]) -> None:
+def _store(cache: Path, folder: Path, entries: dict[str, Entry]) -> None:
     with suppress(disk.SaveError):
         disk.replace(cache, msgspec.msgpack.encode(_Cache(VERSION, str(folder), entries)), durable=False)
 
 
-def _read(path: Path, name: str, inode: int, changed: int, size: int) -> _Entry | None:
+def _read(path: Path, name: str, inode: int, changed: int, size: int) -> Entry | None:
     at = changed / 1e9
-    entry = _Entry(inode, changed, size, "", at, at, 0, None, None, None, b"")
+    entry = Entry(inode, changed, size, "", at, at, 0, None, None, None, b"")
     try:
         document = _understood(disk.read(path), name)
     except FileNotFoundError:
@@ -213,7 +214,7 @@ def _understood(data: bytes, name: str) -> _Document | Thread:
     return document
 
 
-def _row(folder: Path, name: str, entry: _Entry) -> Row:
+def _row(folder: Path, name: str, entry: Entry) -> Row:
     return Row(
         name,
         entry.title,

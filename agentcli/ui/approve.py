@@ -16,7 +16,7 @@ from agentcli.core.agent import Approve
 from agentcli.core.message import ToolCall
 from agentcli.core.tool import Tool
 from agentcli.ui.confirm import Asks, choose
-from agentcli.ui.talk import say
+from agentcli.ui.talk import heard, say
 from agentcli.ui.terminal import flush_typed, lines
 
 __all__ = ["Asking", "always", "at_the_terminal"]
@@ -66,13 +66,14 @@ class _Terminal:
         """A line in answer to the question, which nobody typed before it was asked."""
         if sys.stdout:
             sys.stdout.flush()
+        await heard()  # nobody can have answered before they could read
         with lines():
             flush_typed()
-            print(f"{question} ", end="", file=sys.stderr, flush=True)
+            say(f"{question} ", end="")
             try:
                 return await _line()
             except asyncio.CancelledError:
-                print(file=sys.stderr)  # what comes next does not stand behind the question
+                say("")  # what comes next does not stand behind the question
                 raise
 
 

@@ -43,5 +43,6 @@ def describe(part: Part) -> str:
             named = _NAME.search(found[2]) if found else None
             kind = "output of a command" if found and found[1] == "command" else "text"
             name = one_line(unescape(named[1]), 60) if named else found[1] if found else "text"
-            return f"{name}, {kind}, {size(len(text.encode(errors='replace')))}"
+            within = text[text.find("\n") + 1 : text.rfind("\n")] if found else text
+            return f"{name}, {kind}, {size(len(within.encode(errors='replace')))}"
     return type(part).__name__

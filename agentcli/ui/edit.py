@@ -20,6 +20,7 @@ from pathlib import Path
 
 from agentcli.errors import UserError
 from agentcli.ui.screen import Screen
+from agentcli.ui.talk import say
 
 __all__ = ["Draft", "drafted", "editor"]
 
@@ -65,16 +66,15 @@ class Draft:
         changed = after.strip() and after != self._before
         if code:
             self.kept = self.kept or (bool(changed) and code < 0)
-            where = f"What you typed is in {self.path}." if self.kept else "Nothing was changed."
             ended = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
-            raise UserError(f"the editor {ended}", hint=where)
+            raise UserError(f"the editor {ended}", hint="Nothing was changed.")
         self._before = after
         return after if changed else None
 
 
 @asynccontextmanager
 async def drafted(screen: Screen, text: bytes, name: str) -> AsyncIterator[Draft]:
-    """A text to be edited in a file of this name. If the block is left by anything unforeseen, the file stays."""
+    """A text to be edited in a file of this name. If the block is left by anything unforeseen, the file stays: it is said where."""
     folder = Path(tempfile.mkdtemp(prefix="agentcli-"))
     draft = Draft(screen, folder / name, text)
     try:
@@ -86,7 +86,9 @@ async def drafted(screen: Screen, text: bytes, name: str) -> AsyncIterator[Draft
         draft.kept = draft.kept or _changed(draft.path, text)
         raise
     finally:
-        if not draft.kept:
+        if draft.kept:
+            say(f"What you typed is in {draft.path}")
+        else:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -67,7 +67,7 @@ class Entry:
     def keep(self) -> None:
         """What is on it is in the history from now on."""
         if text := self._buffer.text:
-            self._prompt.history.append_string(self._folds.kept(text) if self._folds else text)
+            self._prompt.history.append_string(self.whole())
 
     def put_back(self, text: str) -> None:
         """Put a text before what is on it."""
@@ -99,7 +99,9 @@ class Entry:
         """Open what is on it in an editor."""
         if self._folds:
             from agentcli.ui import paste
+            from agentcli.ui.edit import editor
 
+            editor()  # an error if there is none; without, another one would be taken, silently
             paste.in_editor(self._buffer, self._folds)
 
     def furnish(

@@ -45,6 +45,7 @@ class Line:
         no_colours()
         self.on_stop: Callable[[], None] = lambda: None
         self.on_add_time: Callable[[], None] = lambda: None  # there is no key for it here
+        self.on_take_back: Callable[[Sent], bool] = lambda sent: False
         self.meanwhile: Callable[[Sent], bool] | None = None  # what is sent while a turn runs waits
         self.facts: Callable[[], str] = lambda: ""
         self.left: Callable[[], float | None] = lambda: None  # how many seconds a turn still has
@@ -118,6 +119,9 @@ class Line:
             for turn in self._turns:
                 turn.go_on()
 
+    def doing(self, text: str) -> None:
+        """It would have to be written again and again."""
+
     def put_back(self, text: str) -> None:
         """Offer a text again: there is no line here that it could be put on."""
         self._offered = f"{text}\n{self._offered}" if self._offered else text
@@ -133,10 +137,7 @@ class Line:
         self._write(sequence)
 
     def hold(self) -> None:
-        """What was typed ahead is not sent by itself any more: it is offered."""
-        lines = [typed.text for typed in self._typing.set_aside(begun=False).lines if typed.how == "enter"]
-        if any(lines):
-            self.put_back("\n".join(lines))
+        """What was typed ahead is the next message, as everywhere where lines are typed."""
 
     @asynccontextmanager
     async def aside(self) -> AsyncIterator[None]:
@@ -223,9 +224,9 @@ class Line:
     def _remember(self, text: str) -> None:
         """Keep what was sent in the history, as the other prompt does and reads it."""
         if self._history:
-            from agentcli.ui.paste.fold import Folds
+            from agentcli.ui.paste.fold import kept
 
-            text = Folds().kept(text)
+            text = kept(text)
             entry = f"\n# {datetime.now(UTC)}\n" + "".join(f"+{line}\n" for line in speakable(text).split("\n"))
             with suppress(OSError):  # a full disk is no reason to end the chat
                 create_folder(self._history.parent)

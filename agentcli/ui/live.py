@@ -6,7 +6,8 @@ answer; what waits to be sent; the status line; the input. All but the first is 
 - **Keys never end the prompt.** A message that is sent while a turn runs waits in the queue, in sight; it can be taken back, or sent
   into the running turn. So nothing that is typed falls into a gap, because there is none.
 - **A question is not answered by accident** (`question.py`): it gets the input line only once no key has been pressed for a moment.
-- **The region is at most a screenful**, and the answer's unfinished end at most half of one: it never gets into the scrollback.
+- **The region is small**: of the unfinished end of an answer it has at most a third of the window. A window that becomes narrower may
+  make two rows of each of its rows, and what then does not fit would be in the scrollback for good.
 
 Ctrl-C is a key while nobody answers. During a turn the terminal sends it as a signal again (`interruptible`), so that it works even
 while a tool holds up the loop.
@@ -24,6 +25,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, redirect_
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
+from agentcli.errors import UserError
 from agentcli.ui import prompt as prompts
 from agentcli.ui import talk, terminal
 from agentcli.ui.above import Above
@@ -69,6 +71,7 @@ class Live:
     ) -> None:
         self.on_stop: Callable[[], None] = lambda: None  # Ctrl-C, while something runs
         self.on_add_time: Callable[[], None] = lambda: None
+        self.on_take_back: Callable[[Sent], bool] = lambda sent: False  # what the turn was to hear; did it not yet?
         self.meanwhile: Callable[[Sent], bool] | None = None  # takes what is sent while a turn runs, or does not
         self.facts: Callable[[], str] = lambda: ""  # what the status line says while nothing runs
         self.left: Callable[[], float | None] = lambda: None  # seconds of the turn
@@ -80,6 +83,7 @@ class Live:
         self._verbose = verbose
         self._theme = theme
         self._queue: deque[Sent] = deque()
+        self._held = False  # what waits is not sent by itself any more
         self._soon: deque[Sent] = deque()  # what the turn gets to hear at its next step
         self._wanted: asyncio.Future[None] | None = None  # somebody waits for a line
         self._began = False  # somebody has asked for a line, or something else
@@ -149,7 +153,7 @@ class Live:
     async def line(self) -> Sent | None:
         first, self._began = not self._began, True
         self._stand()
-        if not self._queue and not self._left:
+        if (self._held or not self._queue) and not self._left:
             self._wanted = asyncio.get_running_loop().create_future()
             self._region.draw()
             if self.drawn.is_set() and not first:
@@ -161,6 +165,7 @@ class Live:
         if self._left or not self._queue:
             return None
         sent = self._queue.popleft()
+        self._held = self._held and bool(self._queue)
         self.echo(sent)
         return sent
 
@@ -181,15 +186,15 @@ class Live:
         self._stand()
         return await self._question.ask(text, lambda answer: self._region.write(f"{text} {visible(answer)}".rstrip() + "\n"))
 
+    def doing(self, text: str) -> None:
+        self.show("", self._tail, text)
+
     def put_back(self, text: str) -> None:
         self._entry.put_back(text)
         self._region.draw()
 
     def hold(self) -> None:
-        waiting = [sent.text for sent in self._queue]
-        self._queue.clear()
-        if waiting:
-            self.put_back("\n".join(waiting))
+        self._held = bool(self._queue)
 
     @asynccontextmanager
     async def aside(self) -> AsyncIterator[None]:
@@ -209,7 +214,7 @@ class Live:
         """Rows that the unfinished end of an answer may take."""
         columns, rows = self.size
         typed = min(max(self._entry.rows(columns, rows), _MENU if self._entry.completing else 1), rows // 2)
-        return max(min(rows // 2, rows - typed - len(self._below()) - 1), 0)
+        return max(min(max((rows - 4) // 3, 3), rows - typed - len(self._below()) - 1), 0)
 
     def show(self, finished: str, tail: list[str], status: str) -> None:
         """Draw a turn: what became finished, what is not, and how it goes."""
@@ -275,7 +280,7 @@ class Live:
         return self._question.has_line
 
     def can_take_back(self) -> bool:
-        return bool(self._queue) and self._entry.empty and not self.is_asking()
+        return bool(self._queue or self._soon) and self._entry.empty and not self.is_asking()
 
     def press(self, action: str) -> None:
         _ACTIONS[action](self)
@@ -291,6 +296,9 @@ class Live:
         if not self.is_asking():
             if sent := self._entry.take(at_once=at_once):
                 self._deliver(sent)
+            elif self._held:
+                self._held = False
+                self._wake()
         elif not at_once:
             self._question.give(self._entry.whole())
 
@@ -301,7 +309,10 @@ class Live:
             else:
                 self.echo(sent)
             return
-        self._queue.append(sent)
+        if self._held:  # this is what they want now
+            self._queue.appendleft(sent)
+        else:
+            self._queue.append(sent)
         self._wake()
 
     def _send_now(self) -> None:
@@ -331,7 +342,10 @@ class Live:
             self._wake()
 
     def _edit(self) -> None:
-        self._entry.edit()
+        try:
+            self._entry.edit()
+        except UserError as error:
+            talk.say_error(error)
 
     def _suspend(self) -> None:
         if hasattr(signal, "SIGTSTP") and not self._suspended:  # Windows has none
@@ -354,7 +368,12 @@ class Live:
         self.on_add_time()
 
     def _take_back(self) -> None:
+        if self._soon:
+            if self.on_take_back(self._soon[-1]):
+                self.put_back(self._soon.pop().text)
+            return
         self.put_back(self._queue.pop().text)
+        self._held = self._held and bool(self._queue)
 
     # The rest
 
@@ -414,7 +433,10 @@ class Live:
         if (more := len(waiting) - SHOWN) > 0:
             lines.append(paint("dim", f"{more} more wait{'s' if more == 1 else ''} to be sent"))
         lines += [paint("dim", f"at the next step: {one_line(sent.shown or sent.text, columns - 19)}") for sent in self._soon]
-        lines += [paint("dim", f"next: {one_line(sent.shown or sent.text, columns - 7)}") for sent in waiting[-SHOWN:]]
+        word = "held" if self._held else "next"
+        lines += [paint("dim", f"{word}: {one_line(sent.shown or sent.text, columns - 7)}") for sent in waiting[-SHOWN:]]
+        if self._held:
+            lines.append(paint("dim", one_line("Enter sends what is held, Up takes it back", columns - 1)))
         if self._question.text:
             lines += [paint("bold", line) for line in _wrapped(self._question.text, columns)]
         elif said := self._status if self.busy else self.facts():

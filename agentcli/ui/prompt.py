@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Owner", "furnish", "kept", "make"]
 
-_ESCAPE = 0.1  # seconds after which an Escape is one, where it is a key that is pressed often
+_ESCAPE = 0.1  # seconds after which an Escape is one, and not the beginning of what a key sends
+_ALT = 0.4  # seconds within which what follows it is meant to be pressed with Alt
 _ACTIONS = ("send", "send-now", "new-line", "stop", "leave", "editor", "add-time", "suspend", "take-back")
 
 
@@ -88,8 +89,7 @@ def make(
         tempfile_suffix=".md",
         output=output,
     )
-    if vi:
-        prompt.app.ttimeoutlen = _ESCAPE
+    prompt.app.ttimeoutlen, prompt.app.timeoutlen = _ESCAPE, _ALT
     if sys.platform != "win32":
         prompt.app.terminal_size_polling_interval = None  # a signal tells when the window changes
     root = prompt.layout.container
@@ -175,6 +175,7 @@ def _bindings(owner: Owner, keys: Mapping[str, Sequence[tuple[str, ...]]], *, vi
             else:
                 owner.press(action)
 
+    found.add("escape", "/", filter=typing)(lambda event: event.current_buffer.insert_text("/"))  # a command, after all
     taken = {sequence for sequences in keys.values() for sequence in sequences}
     for action in ACTIONS:
         if action == "open-paste":  # `furnish`
@@ -209,8 +210,10 @@ def kept(path: Path | None) -> Any:
 
     class Kept(FileHistory):
         def store_string(self, string: str) -> None:
+            from agentcli.ui.paste import kept
+
             with suppress(OSError):  # a full disk is no reason to end the chat
-                super().store_string(speakable(string))
+                super().store_string(speakable(kept(string)))
 
     if path:
         with suppress(OSError):

@@ -3,7 +3,7 @@
 What a line means is decided here: a slash command (`slash`), a shell command behind `!` (`run.py`), or something to say. Whatever it
 is runs as a task that Ctrl-C cancels (`interrupt.py`). While it runs, more can be sent: commands that need no turn of their own run
 at once, a message sent with Ctrl-S goes into the turn at its next step, and everything else waits on the screen until it is its turn.
-When a turn was stopped, what waits goes back to the input line: who stops an answer may have changed their mind.
+When a turn was stopped, what waits is held: who stops an answer may have changed their mind.
 
 What is heavy to import and only needed for the first answer is imported in a thread while the first prompt waits.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -138,12 +139,26 @@ class _Loop:
         if sent.text.startswith("!"):
             from agentcli.ui.run import run
 
-            if (await run(self.chat, sent.text[1:])).stopped:
+            telling = asyncio.create_task(self._tell_running(sent.text))
+            try:
+                ran = await run(self.chat, sent.text[1:])
+            finally:
+                telling.cancel()
+                self.screen.doing("")
+            if ran.stopped:
                 self.screen.hold()
         elif slash.is_command(sent.text):
             await self._carry_out(await slash.run(self.chat, sent.text))
         else:
             await self._turn(self.chat.message(sent.text, sent.shown or None))
+
+    async def _tell_running(self, command: str) -> None:
+        """Say that a command runs, and for how long, as long as this task lives."""
+        from agentcli.ui.sanitise import one_line
+
+        for seconds in count(1):
+            await asyncio.sleep(1)
+            self.screen.doing(f"running {one_line(command, 40)} {seconds} s")
 
     async def _carry_out(self, outcome: Outcome) -> None:
         if outcome is not None:
@@ -160,6 +175,7 @@ class _Loop:
         ticking = asyncio.create_task(tick(form))
         self.screen.meanwhile = self._meanwhile
         self.screen.on_add_time = lambda: session.extend(_MORE_TIME)
+        self.screen.on_take_back = lambda sent: session.unsay() is not None
         try:
             with reserved():
                 await _begun(session, wanted, form.show, self._ringing(pausing(form, chat.approve)))
@@ -229,6 +245,7 @@ class _Loop:
             await slash.run(self.chat, text)
         except UserError as error:
             say_error(error)
+        say("")
         if self.chat.leaving:
             self.interrupts.stop()
 

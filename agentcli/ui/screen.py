@@ -33,6 +33,7 @@ class Screen(Protocol):
 
     plain: bool  # nothing is drawn a second time: lists are numbered, questions are lines
     on_stop: Callable[[], None]  # called for Ctrl-C while something runs, where that is a key and not a signal
+    on_take_back: Callable[[Sent], bool]  # called to take back what a turn was to hear; did it not hear it yet?
     on_add_time: Callable[[], None]  # called for the key that gives a turn more time
     meanwhile: Callable[[Sent], bool] | None  # is offered what is sent while a turn runs; what it does not take waits
     facts: Callable[[], str]  # what is said of the conversation while nothing runs
@@ -61,12 +62,16 @@ class Screen(Protocol):
         if the terminal goes away."""
         ...
 
+    def doing(self, text: str) -> None:
+        """What is being done that is no turn; nothing, once it is over."""
+        ...
+
     def put_back(self, text: str) -> None:
         """Put a text on the input line, to be edited and sent again. What is typed there already stays, behind it."""
         ...
 
     def hold(self) -> None:
-        """What waits to be sent is not sent by itself any more: it goes back to the input line."""
+        """What waits to be sent is not sent by itself any more, where that can be helped."""
         ...
 
     def aside(self) -> AbstractAsyncContextManager[None]:

@@ -24,16 +24,18 @@ from agentcli.ui.theme import Role, paint
 if TYPE_CHECKING:
     from agentcli.ui.pipe import Pipe
 
-__all__ = ["colours", "into", "no_colours", "say", "say_error", "seconds", "through"]
+__all__ = ["colours", "heard", "into", "no_colours", "say", "say_error", "seconds", "through"]
 
 
 class _Way:
-    """Where what is said goes: what takes it, how wide that is (0: no terminal), and the descriptor of the terminal behind it."""
+    """Where what is said goes: what takes it, how wide that is (0: no terminal), the descriptor of the terminal behind it, and the
+    pipe in which it may wait."""
 
-    def __init__(self, write: Callable[[str], None], columns: Callable[[], int], fd: int) -> None:
+    def __init__(self, write: Callable[[str], None], columns: Callable[[], int], fd: int, pipe: Pipe | None = None) -> None:
         self.write = write
         self.columns = columns
         self.fd = fd
+        self.pipe = pipe
 
 
 def no_colours() -> None:
@@ -63,6 +65,12 @@ def say(text: str, *, dim: bool = False, end: str = "\n") -> None:
     way.write((paint("dim", text) if dim and colours(way.fd) else text) + end)
 
 
+async def heard() -> None:
+    """Wait until all that was said is written: before a question, for instance."""
+    if _way.pipe:
+        await _way.pipe.drain()
+
+
 def say_error(error: UserError) -> None:
     """What happened, and what to do about it."""
     way = _way
@@ -74,7 +82,7 @@ def say_error(error: UserError) -> None:
 def through(pipe: Pipe) -> Iterator[None]:
     """Within the block, what is said goes this way to stderr."""
     write = _to_stderr if os.name == "nt" else lambda text: _to_pipe(pipe, text)  # a console there takes characters, not bytes
-    with _by(_Way(write, _columns_of_stderr, 2)):
+    with _by(_Way(write, _columns_of_stderr, 2, pipe)):
         yield
 
 

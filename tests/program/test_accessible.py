@@ -164,7 +164,7 @@ def test_what_is_typed_while_an_answer_comes_is_the_next_message(server: ModelSe
         leave(terminal, modes)
 
 
-def test_ctrl_c_stops_an_answer_and_what_was_typed_ahead_is_offered(server: ModelServer) -> None:
+def test_ctrl_c_stops_an_answer_and_what_was_typed_ahead_is_next(server: ModelServer) -> None:
     server.says(["Hello there. ", "And"], stall="mid-stream").then.echo()
     with chat(server) as terminal:
         modes = terminal.modes()
@@ -173,10 +173,8 @@ def test_ctrl_c_stops_an_answer_and_what_was_typed_ahead_is_offered(server: Mode
         terminal.until("Hello there.")
         terminal.send("two\r")
         terminal.send("\x03")
-        terminal.until(lambda terminal: "interrupted" in text(terminal) and at()(terminal))
-        assert "two\nEnter on an empty line sends this." in text(terminal)
-        assert len(server.requests) == 1
-        ask(terminal, "")
+        terminal.until(lambda terminal: text(terminal).count("two") == 2 and at()(terminal))
+        assert "interrupted" in text(terminal)
         assert server.requests[-1].body["messages"][-1]["content"] == "two"
         leave(terminal, modes)
 

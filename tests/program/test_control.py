@@ -108,8 +108,29 @@ class TestCtrlC:
             terminal.send("waits\rand a draft")
             terminal.until("+ and a draft")
             terminal.send("\x03")
-            terminal.until("> waits\n  and a draft")
+            terminal.until("held: waits\nEnter sends what is held, Up takes it back\n> and a draft")
             assert server.requests == []
+
+    def test_what_is_held_is_sent_or_taken_back_one_by_one(self, server: ModelServer) -> None:
+        server.stalls("mid-stream", text="Hello there").then.echo()
+        with chat(server) as terminal:
+            terminal.until(ready)
+            terminal.send("go\r")
+            terminal.until("Hello")
+            terminal.send("one\r/usage \r!echo three\rfour\r")
+            terminal.until("next: four")
+            terminal.send("\x03")
+            terminal.until("held: four")
+            terminal.send("\x1b[A")
+            terminal.until("> four")
+            terminal.send(" now\r")  # what is sent now comes first
+            server.wait_until(lambda: len(server.requests) == 2)
+            terminal.until("held: !echo three")
+            terminal.send("\r")
+            server.wait_until(lambda: len(server.requests) == 3)
+            terminal.until("\nthree")
+        said = [request.body["messages"][-1]["content"] for request in server.requests]
+        assert said == ["go", "four now", "one"]
 
 
 class TestTypeAhead:

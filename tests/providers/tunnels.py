@@ -17,6 +17,7 @@ class TunnelProxy:
         self.answer = answer
         self.asked: list[str] = []
         self.port = 0
+        self._open: set[asyncio.StreamWriter] = set()
 
     def __enter__(self) -> Self:
         started = threading.Event()
@@ -35,16 +36,19 @@ class TunnelProxy:
         self.port = listening.sockets[0].getsockname()[1]
         started.set()
         await self._stop.wait()
+        for _ in range(4):  # asyncio loses the socket of a connection that it accepts in the moment of closing
+            await asyncio.sleep(0)
         listening.close()
-        while left := asyncio.all_tasks() - {asyncio.current_task()}:  # one that left early may only now be noticed
-            for task in left:
-                task.cancel()
-            await asyncio.wait(left, timeout=1)
-        for _ in range(3):
-            await asyncio.sleep(0)  # what was closed is closed in the next rounds of the loop
+        quiet = 0
+        while quiet < 4:  # a task that is cancelled before it has begun closes nothing, so all are let come to their end
+            for writer in list(self._open):
+                writer.transport.abort()
+            await asyncio.sleep(0.001)
+            quiet = 0 if self._open or len(asyncio.all_tasks()) > 1 else quiet + 1
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        self._open.add(writer)
+        with suppress(OSError, asyncio.IncompleteReadError):
             first = await reader.readexactly(1)
             if self.answer:
                 await reader.read(1000)
@@ -53,8 +57,11 @@ class TunnelProxy:
                 self.asked.append(target)
                 host, _, port = target.rpartition(":")
                 there = await asyncio.open_connection(host, int(port))
+                self._open.add(there[1])
                 await asyncio.gather(self._pipe(reader, there[1]), self._pipe(there[0], writer))
+                self._open.discard(there[1])
         writer.close()
+        self._open.discard(writer)
 
     async def _http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         head = (b"C" + await reader.readuntil(b"\r\n\r\n")).decode()

@@ -42,6 +42,7 @@ class Paper:
         self.asides = 0
         self.on_stop: Callable[[], None] = lambda: None
         self.on_add_time: Callable[[], None] = lambda: None
+        self.on_take_back: Callable[[Sent], bool] = lambda sent: False
         self.meanwhile: Callable[[Sent], bool] | None = None
         self.facts: Callable[[], str] = lambda: ""
         self.left: Callable[[], float | None] = lambda: None
@@ -51,6 +52,12 @@ class Paper:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
+        pass
+
+    async def begin(self) -> None:
+        pass
+
+    def doing(self, text: str) -> None:
         pass
 
     async def line(self) -> Sent | None:

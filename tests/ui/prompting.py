@@ -36,7 +36,7 @@ def main(out: Path, as_typed: bool) -> None:
 
     class History(InMemoryHistory):
         def append_string(self, string: str) -> None:
-            super().append_string(folds.kept(string))
+            super().append_string(folds.whole(string))
 
     prompt: PromptSession[str] = PromptSession(
         "> ",

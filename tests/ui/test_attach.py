@@ -198,7 +198,10 @@ class TestPages:
             (Page(b"not packed", "text/plain", headers=(("content-encoding", "gzip"),)), "badly compressed"),
             (Page(gzip.compress(b"packed")[:-4], "text/plain", headers=(("content-encoding", "gzip"),)), "cut off"),
             (Page(status=302, headers=(("location", "file:///etc/passwd"),)), "no web address"),
+            (Page(status=302, headers=(("location", "http://xn--/"),)), "no web address"),
+            (Page(status=302, headers=(("location", "http://127.0.0.1:99999/"),)), "no web address"),
             (Page(status=302, headers=(("location", "/"),)), "more than 5 times"),
+            (Page(b"hi", headers=(("not", "a\0header"),)), "does not answer as a web server does"),
         ],
     )
     def test_what_goes_wrong_is_said(self, page: Page, why: str) -> None:
@@ -207,9 +210,9 @@ class TestPages:
         assert error.message.startswith(f"cannot attach {web.origin}/: ")
         assert why in error.message
 
-    @pytest.mark.parametrize("address", ["http://", "https://:80/", "http://[::1/x", "http://a b/", "http://x:99999/"])
+    @pytest.mark.parametrize("address", ["http://", "https://:80/", "http://[::1/x", "http://a b/", "http://x:99999/", "http://xn--/"])
     def test_what_is_no_address_is_refused(self, address: str) -> None:
-        assert refused(address)
+        assert refused(address).message.endswith("that is no address")
 
     def test_nobody_there(self) -> None:
         assert "connection refused" in refused("http://127.0.0.1:9/").message
@@ -356,7 +359,7 @@ class TestBlocks:
         assert time.process_time() - begun < 2
 
     def test_what_was_piped_in_is_called_so(self) -> None:
-        assert describe(Text(marked("four"))) == "stdin, text, 21 B"
+        assert describe(Text(marked("four"))) == "stdin, text, 4 B"
 
 
 class TestCheck:

@@ -18,7 +18,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.input.vt100_parser import Vt100Parser
 from prompt_toolkit.key_binding.key_processor import KeyPress
 
-from agentcli.ui.paste import CHARACTERS, KEPT, LINES, Folds, paths, quick_pastes
+from agentcli.ui.paste import CHARACTERS, KEPT, LINES, Folds, kept, paths, quick_pastes
 from tests.terminal import Terminal
 
 LONG = "".join(f"line {n}\n" for n in range(412))
@@ -103,12 +103,20 @@ class TestFolds:
         assert fresh.shown(fresh.again(f"explain this:\n{LONG}")) == "explain this:\n[pasted 412 lines]"
         assert fresh.again("a\nb") == "a\nb"
 
-    def test_the_history_keeps_what_is_not_huge(self) -> None:
+    def test_a_paste_mentions_no_file(self, tmp_path: Path) -> None:
+        secret = tmp_path / "secret"
+        secret.write_text("key")
         folds = Folds()
-        assert folds.kept(f"explain {folds.fold(LONG)}") == f"explain {LONG}"
+        line = f"please look at {folds.fold(f'this @{secret}')}"
+        assert folds.typed(line).strip() == "please look at"
+        assert folds.whole(line) == f"please look at this @{secret}"
+        assert folds.fold("write to ada@example.org") == "write to ada@example.org"
+
+    def test_the_history_keeps_what_is_not_huge(self) -> None:
+        assert kept(f"explain {LONG}") == f"explain {LONG}"
         huge = "x\n" * KEPT
-        assert folds.kept(f"explain {folds.fold(huge)}") == "explain [pasted 100,000 lines]"
-        assert folds.kept(huge) == "[pasted 100,000 lines]"
+        assert kept(f"explain\n{huge}") == "explain\n[pasted 100,000 lines]"
+        assert len(kept(huge)) < 300
 
     def test_huge_pastes_are_let_go(self) -> None:
         folds = Folds()
@@ -174,7 +182,7 @@ class TestPaths:
 
     def test_what_is_none(self, here: Path) -> None:
         names = ["", " ", "word", "shot.png", "sub", "sub/", str(here), "/no/such/file", f"see {here}/shot.png", "it's"]
-        others = [f"{here}/shot.png word", "file://elsewhere/shot.png", "https://x/y", "/", "a\0b", f"'{here}/shot.png"]
+        others = [f"{here}/shot.png word", "file://elsewhere/shot.png", "file://[", "https://x/y", "/", "a\0b", f"'{here}/shot.png"]
         for pasted in names + others:
             assert paths(pasted) is None, pasted
 

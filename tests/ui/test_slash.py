@@ -217,6 +217,16 @@ class TestThreads:
         said = capsys.readouterr().err
         assert not [character for character in said if character in "\x1b\x07\x9b\r\x08\u202e\u200b"]
 
+    @pytest.mark.parametrize("words", ["0", "3", "1-2", "²", "x", "9" * 5000])
+    def test_what_is_no_number_of_a_message(self, words: str, tmp_path: Path) -> None:
+        chat = chat_on(tmp_path, thread=Thread.of(user("one"), assistant("two")))
+        for command in ("/fork", "/copy"):
+            with pytest.raises(UserError, match="is not the number of a message: there are 2"):
+                go(play(chat, f"{command} {words}"))
+        if words != "1-2":
+            with pytest.raises(UserError, match="is not the number"):
+                go(play(chat, f"/show {words}"))
+
     def test_rename_before_anything_was_said(self, tmp_path: Path) -> None:
         chat = chat_on(tmp_path)
         go(play(chat, "/rename Mine"))
@@ -273,6 +283,8 @@ class TestSaving:
             go(play(chat, "/save nowhere/a.md"))
         with pytest.raises(UserError, match="cannot write"):
             go(play(chat, "/save a\0b"))
+        with pytest.raises(UserError, match="cannot write"):
+            go(play(chat, f"/save {'x' * 5000}"))
         with pytest.raises(UserError, match="nothing to save"):
             go(play(chat, "/new", "/save x.md"))
 

@@ -9,12 +9,12 @@ document, for as long as there is time. Nothing is written, also not the cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import msgspec
 
@@ -36,10 +36,10 @@ def threads(asked: Asked) -> list[Word]:
     here = places()
     typed = asked.typed.lower()
     begun = typed.translate(_READ_AS)
-    files = [each for each in index._files(here.threads) if each[0] not in asked.arguments]
+    files = [each for each in index.files(here.threads) if each[0] not in asked.arguments]
     meant = [each for each in files if each[0].startswith(begun)] if begun else files
     titles = _Titles(here.threads)
-    known = index._load(here.cache / "threads", here.threads)
+    known = index.cached(here.cache / "threads", here.threads)
     order = _newest_first(meant or files, known, titles)
     if not meant:
         words = typed.split()
@@ -47,7 +47,7 @@ def threads(asked: Asked) -> list[Word]:
     return [Word(name, titles(name), not name.startswith(asked.typed)) for name in islice(order, MOST)]
 
 
-def _newest_first(files: list[Any], known: dict[str, Any], titles: _Titles) -> Iterator[str]:
+def _newest_first(files: Iterable[tuple[str, str, os.DirEntry[str]]], known: dict[str, index.Entry], titles: _Titles) -> Iterator[str]:
     """The threads that these files are of; what the cache knows of their titles is noted."""
     newest: dict[str, float] = {}
     for name, kind, item in files:

@@ -60,12 +60,15 @@ def _split(text: str) -> list[str]:
 
 
 def _of_address(text: str) -> str:
-    """The path in file://…, or the text."""
+    """The path in file://…, or the text; nothing if that is no address."""
     if not text.startswith("file://"):
         return text
     from urllib.parse import unquote, urlsplit
 
-    address = urlsplit(text)
+    try:
+        address = urlsplit(text)
+    except ValueError:  # file://[
+        return ""
     if address.netloc not in ("", "localhost"):
         return ""
     path = unquote(address.path, errors="surrogateescape")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from agentcli.ui.attach.mention import mentioned
+
 __all__ = ["CHARACTERS", "KEPT", "LINES", "MARK", "Folds", "has_marks", "is_long"]
 
 LINES = 30  # that are shown as they are
@@ -27,9 +29,9 @@ class Folds:
         self.opened = ""  # the text at the prompt, as it was when a paste was last opened in it
 
     def fold(self, text: str) -> str:
-        """What is inserted for a pasted text: a mark if it is long, or else the text."""
+        """What is inserted for a pasted text: a mark if it is long, or mentions a file, which nobody here typed; or else the text."""
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-        return self._mark(text) if is_long(text) or has_marks(text) else text
+        return self._mark(text) if is_long(text) or has_marks(text) or ("@" in text and mentioned(text)) else text
 
     def whole(self, text: str) -> str:
         """The text with every paste in its place."""
@@ -71,14 +73,6 @@ class Folds:
         if 0 < len(first) <= _FIRST_LINE and is_long(rest):
             return first + self._mark_all(rest)
         return self._mark_all(text)
-
-    def kept(self, text: str) -> str:
-        """The text of the buffer as the history keeps it."""
-        whole = self.whole(text)
-        if len(whole) <= KEPT:
-            return whole
-        shown = self.shown(text)
-        return shown if len(shown) <= KEPT else _label(whole)
 
     def forget(self, keep: str = "") -> None:
         """A message was sent: let go of old pastes, if all of them are very much to hold; never of those whose marks are in `keep`."""
@@ -123,6 +117,15 @@ class Folds:
             return text
         self._texts[mark], self._marks[text] = text, mark
         return mark
+
+
+def kept(text: str) -> str:
+    """A whole text as the history keeps it from one run to the next: of a very long one, what would be seen of it."""
+    if len(text) <= KEPT:
+        return text
+    folds = Folds()
+    shown = folds.shown(folds.again(text))
+    return shown if len(shown) <= KEPT else _label(text)
 
 
 def has_marks(text: str) -> bool:

@@ -42,9 +42,8 @@ def listed(rows: Sequence[Row]) -> str:
 
 def chosen(answer: str, rows: Sequence[Row], store: Store) -> str:
     """The thread that a number in the list, or an id, means."""
-    if answer.isdecimal() and 1 <= int(answer) <= min(len(rows), _SHOWN):
-        return rows[int(answer) - 1].id
-    return store.resolve(answer)
+    at = _number(answer)
+    return rows[at - 1].id if 1 <= at <= min(len(rows), _SHOWN) else store.resolve(answer)
 
 
 def narrowed(words: str, rows: Sequence[Row]) -> list[Row]:
@@ -109,8 +108,8 @@ async def ask_message(screen: Screen, thread: Thread) -> int | None:
         answer = (await screen.ask("After which message? (number, or words that are in it; Enter for none) ")).strip()
         if not answer:
             return None
-        if answer.isdecimal() and 1 <= int(answer) <= len(every):
-            return int(answer)
+        if 1 <= (at := _number(answer)) <= len(every):
+            return at
         choice = Choice(words)
         choice.type(answer)
         if choice.found:
@@ -118,6 +117,11 @@ async def ask_message(screen: Screen, thread: Thread) -> int | None:
         else:
             say(f"No message has {one_line(answer, 40)} in it.")
     return None
+
+
+def _number(answer: str) -> int:
+    """The number of an answer that is one; 0 if it is none. A very long one is none: Python would not read it."""
+    return int(answer) if answer.isdecimal() and len(answer) < 10 else 0
 
 
 def _more(rows: Sequence[Row]) -> str:

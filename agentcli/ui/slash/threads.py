@@ -16,6 +16,7 @@ from agentcli.errors import UserError
 from agentcli.ui.amount import size
 from agentcli.ui.chat import Chat
 from agentcli.ui.sanitise import one_line
+from agentcli.ui.slash.number import number
 from agentcli.ui.slash.outcome import Outcome
 from agentcli.ui.slash.unfinished import offer_unfinished
 from agentcli.ui.talk import say
@@ -64,7 +65,7 @@ async def fork(chat: Chat, words: str) -> None:
     count = len(thread.messages)
     if not count:
         raise UserError("there is nothing to copy yet")
-    at = count if words == "all" else _number(words, count) if words else await _picked(chat, thread)
+    at = count if words == "all" else number(words, count) if words else await _picked(chat, thread)
     if at is None:
         return
     copy = thread.fork(at)
@@ -112,19 +113,10 @@ async def _picked(chat: Chat, thread: Thread) -> int | None:
     return await pick_message(chat.screen, thread)
 
 
-def _number(words: str, count: int) -> int:
-    if not (words.isascii() and words.isdigit() and 1 <= int(words) <= count):
-        raise UserError(
-            f"{one_line(words, 40)!r} is not the number of a message: there are {count}",
-            hint="/show all shows them with their numbers.",
-        )
-    return int(words)
-
-
 def _path(words: str, thread: Thread) -> Path:
     """Where to write: a file that was named, or one of the thread's name in a folder."""
     path = Path(os.path.expanduser(_unquoted(words))) if words else Path()
-    return path if words and not path.is_dir() else path / f"{_name(thread)}.md"
+    return path if words and not os.path.isdir(path) else path / f"{_name(thread)}.md"
 
 
 def _unquoted(words: str) -> str:
@@ -175,7 +167,7 @@ def _created(path: Path, data: bytes) -> bool:
                 os.unlink(path)
                 raise
     except FileExistsError:
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise UserError(f"cannot write {path}: it is not a file") from None
         return False
     return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import closing
 
 from agentcli.core.message import Message, Text, user
@@ -16,6 +15,7 @@ from agentcli.ui.chat import Chat
 from agentcli.ui.edit import Draft, drafted
 from agentcli.ui.past import retold
 from agentcli.ui.sanitise import one_line
+from agentcli.ui.slash.number import number, numbers
 from agentcli.ui.slash.outcome import Outcome
 from agentcli.ui.talk import say
 
@@ -29,8 +29,10 @@ def undo(chat: Chat, words: str) -> None:
 
     The question goes back to the input line. It can be said again, for the one before.
     """
-    chat.session.open()
-    taken = chat.session.thread.undo()
+    thread = chat.session.thread
+    if thread.messages:
+        chat.session.open()  # if that cannot be, nothing is taken
+    taken = thread.undo()
     if taken is None:
         raise UserError("there is nothing to take back")
     chat.session.save()
@@ -44,12 +46,12 @@ async def show(chat: Chat, words: str) -> None:
     Message N, the messages from N to M, everything; or else the last ten. The numbers are those that `/fork` and `/copy` take.
     """
     thread = chat.session.thread
-    numbers = _range(words, len(thread.messages))
-    with closing(retold(thread, numbers, chat.form)) as pieces:
+    shown = _shown(words, len(thread.messages))
+    with closing(retold(thread, shown, chat.form)) as pieces:
         for _ in pieces:
             await asyncio.sleep(0)
-    if not words and numbers.start > 1:
-        say(f"{numbers.start - 1} earlier: /show all", dim=True)
+    if not words and shown.start > 1:
+        say(f"{shown.start - 1} earlier: /show all", dim=True)
 
 
 async def copy(chat: Chat, words: str) -> None:
@@ -60,8 +62,8 @@ async def copy(chat: Chat, words: str) -> None:
     if words == "code":
         text, what = _last_code(thread), "the last block of code"
     elif words:
-        number = _range(words, len(thread.messages), one=True).start
-        text, what = _said(thread.messages[number - 1]), f"message {number}"
+        at = number(words, len(thread.messages))
+        text, what = _said(thread.messages[at - 1]), f"message {at}"
     else:
         text, what = next((message.text for message in _answers(thread) if message.text.strip()), ""), "the last answer"
     if not text:
@@ -108,7 +110,7 @@ async def _edit_thread(chat: Chat) -> None:
     async with drafted(chat.screen, manuscript.write(thread).encode(errors="replace"), f"{thread.id}.md") as draft:
         changes = await _changes(chat, thread, draft)
         if changes is None or not (changes.changed or changes.removed):
-            say("Nothing was changed." + (f" Your text is in {draft.path}." if draft.kept else ""))
+            say("Nothing was changed.")
             return
         draft.kept = True  # until it is certain that the thread has it
         before = ""
@@ -148,20 +150,13 @@ def _plain(text: str) -> str:
     return text.replace("\r\n", "\n").removesuffix("\n")
 
 
-def _range(words: str, count: int, *, one: bool = False) -> range:
-    """The messages that are meant, counted from 1."""
+def _shown(words: str, count: int) -> range:
+    """The messages to show again, by their numbers."""
+    if words not in ("", "all"):
+        return numbers(words, count)
     if not count:
         raise UserError("nothing has been said yet")
-    if not one and words in ("", "all"):
-        return range(1 if words else max(count - _SHOWN, 0) + 1, count + 1)
-    found = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", words)
-    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-    if not 1 <= first <= last <= count or (one and first != last):
-        raise UserError(
-            f"{one_line(words, 40)!r} is not the number of a message: there are {count}",
-            hint="/show all shows them with their numbers.",
-        )
-    return range(first, last + 1)
+    return range(1 if words else max(count - _SHOWN, 0) + 1, count + 1)
 
 
 def _answers(thread: Thread) -> list[Message]:
