@@ -1,5 +1,5 @@
-"""What stands in for stdout and stderr while a prompt has the screen: what is printed by whoever does not know better, such as the code
-of a tool, goes above the prompt, harmless."""
+"""What stands in for stdout and stderr while a prompt has the screen: what is printed by whoever does not know better, such as the
+code of a tool, goes above the prompt, harmless."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Entry:
 
     def keep(self) -> None:
         """What is on it is in the history from now on."""
-        if text := self._buffer.text:
+        if self._buffer.text:
             self._prompt.history.append_string(self.whole())
 
     def put_back(self, text: str) -> None:

@@ -234,7 +234,6 @@ class TestTyping:
         terminal.until(lambda terminal: prompts(terminal) == 2)
         assert b"\x1b]0;title" not in terminal.raw
 
-
     def test_vi(self, server: ModelServer) -> None:
         with chat(server.echo(), env={"AGENTCLI_EDITING": "vi"}) as terminal:
             terminal.until(ready)

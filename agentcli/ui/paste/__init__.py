@@ -9,8 +9,9 @@ removes it, Undo and Ctrl-Y bring it back. A label that somebody types is just t
     folds.whole(buffer.text)         what is sent: byte for byte what was pasted, but for line ends, which are all \\n
 
 A text that comes back (from the history, from an editor, from the queue) is long again: `again()` folds it, each paste that it knows
-as it was, and of any other long text all but the first line. The history keeps the whole text; from one run to the next
-that is up to 100,000 characters, and of what is longer the label. A paste in which a mark occurs is folded however short it is, so that no text is taken for another.
+as it was, and of any other long text all but the first line. The history keeps the whole text; from one run to the next that is up to
+100,000 characters, and of what is longer the label. A paste in which a mark occurs is folded however short it is, so that no text is
+taken for another; and so is one that mentions a file, because a text from anywhere must not attach what is here.
 
 A paste that is nothing but the paths of files that are there, as terminals write them when files are dropped on them, becomes mentions
 of those files (`attach.mention`). It has to look like a path (a slash, a `~`, or file://): a word that happens to be the name of a
