@@ -24,7 +24,7 @@ from agentcli.errors import Exit, UserError
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-__all__ = ["COMMANDS", "run", "start"]
+__all__ = ["COMMANDS", "app", "run", "start", "with_command"]
 
 # command -> where it lives, and what --help says of it. Order is the order in --help.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -143,7 +143,7 @@ def run() -> NoReturn:
     """Run the command line and leave with its exit code."""
     gc.set_threshold(100_000, 20, 20)  # what start-up makes is not garbage: looking for some in it takes a tenth of its time
     _keep_standard_descriptors()
-    arguments = _with_command(sys.argv[1:])
+    arguments = with_command(sys.argv[1:])
     try:
         code = _call(arguments)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (the one place where every fault is told)
@@ -161,7 +161,7 @@ def _keep_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDONLY)  # gets that number; writing to it fails as it would have
 
 
-def _with_command(arguments: list[str]) -> list[str]:
+def with_command(arguments: list[str]) -> list[str]:
     """What was typed, with `chat` before it if it names no command."""
     if arguments and (not arguments[0].startswith("-") or arguments[0].split("=")[0] in _OWN_OPTIONS):
         return arguments

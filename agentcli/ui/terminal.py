@@ -21,7 +21,7 @@ try:
 except ImportError:  # Windows
     termios = None  # type: ignore[assignment]
 
-__all__ = ["flush_typed", "hush", "hush_again", "leave_now", "lines", "restore", "set_again", "signal_keys", "typed_early"]
+__all__ = ["flush_typed", "hush", "leave_now", "lines", "restore", "set_again", "signal_keys", "typed_early"]
 
 _found: list[Any] | None = None
 _prompting: list[Any] | None = None  # as a prompt needs them
@@ -42,13 +42,6 @@ def hush() -> None:
                 signal.signal(getattr(signal, name), lambda number, frame: leave_now(128 + number))
             while select.select((fd,), (), (), 0)[0] and (line := os.read(fd, 4096)):
                 _early += line
-
-
-def hush_again() -> None:
-    """After Ctrl-Z and `fg`: the shell may have changed the settings meanwhile."""
-    if termios and _found is not None:
-        with suppress(OSError, ValueError, termios.error):
-            _set(_found, echo=False)
 
 
 def signal_keys(*, on: bool) -> None:

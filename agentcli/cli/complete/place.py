@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from agentcli.cli import COMMANDS, _with_command, app
+from agentcli.cli import COMMANDS, app, with_command
 from agentcli.cli.complete import SHELLS, Asked, Offer, Word
 from agentcli.cli.complete.table import ARGUMENTS, OPTIONS, Completer
 from agentcli.cli.complete.word import files, tools
@@ -23,7 +23,7 @@ def offer(words: list[str], last: str) -> Offer:
     """What can stand at the cursor, which is at the end of `last`; `words` are those before it."""
     root = typer.main.get_command(app)
     at = _Cursor(root)
-    for word in _with_command(words) if words else ():
+    for word in with_command(words) if words else ():
         at.take(word)
     if at.lost:
         return Offer()
