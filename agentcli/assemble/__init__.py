@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agentcli import config as configuration
 from agentcli import providers
 from agentcli.assemble.choice import Choice, NoModelError, choose
-from agentcli.assemble.reach import configured, endpoint, endpoints, full_name, kind_of, place, provider
+from agentcli.assemble.reach import at_hand, configured, endpoint, endpoints, full_name, kind_of, place, provider
 from agentcli.core.thread import Thread
 from agentcli.errors import Exit, UserError
 from agentcli.providers import PROVIDERS, Clocks, Endpoint
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from agentcli.ui.screen import Screen
 
 __all__ = [
-    "Choice", "NoModelError", "agent", "answering", "chat", "choose", "config", "configured", "configured_agent", "endpoint",
-    "endpoints", "full_name", "note", "place", "pricing", "provider", "screen", "session", "store", "takes", "thread",
+    "Choice", "NoModelError", "agent", "answering", "at_hand", "chat", "choose", "config", "configured", "configured_agent",
+    "endpoint", "endpoints", "full_name", "note", "place", "pricing", "provider", "screen", "session", "store", "takes", "thread",
 ]  # fmt: skip
 
 _DEMO, _DEMO_TOOLS = "scripted/demo", ("clock",)  # the demonstration shows a tool at work

@@ -21,7 +21,7 @@ from agentcli.core.provider import Provider, ProviderError
 from agentcli.errors import Exit, UserError
 from agentcli.providers import PROVIDERS, Clocks, Endpoint, Entry, Later
 
-__all__ = ["configured", "endpoint", "endpoints", "from_vendor", "full_name", "kind_of", "place", "provider"]
+__all__ = ["at_hand", "configured", "endpoint", "endpoints", "from_vendor", "full_name", "kind_of", "place", "provider"]
 
 _NO_LIMIT = 365 * 86_400.0  # seconds
 _SOON = 5.0  # seconds that are waited before another try, where another model could be asked
@@ -91,6 +91,14 @@ def endpoint(name: str, loaded: Loaded | None) -> Endpoint:
         hint = f"export {variable}=…   or keep it in the keyring: agentcli keys set {name}"
         raise UserError(f"there is no key for {name}: {variable} is not set", hint=hint, exit_code=Exit.CONFIG)
     return replace(where, key=key, key_name=origin)
+
+
+def at_hand(model: str, loaded: Loaded) -> bool:
+    """Can the model be reached with what is known here, without a command or a keyring that may take its time?"""
+    name = full_name(model, loaded).partition("/")[0]
+    said = loaded.config.providers.get(name)
+    where = place(name, loaded)
+    return not (said and said.key_command) and (not where.key_name or bool(os.environ.get(where.key_name)))
 
 
 def place(name: str, loaded: Loaded | None) -> Endpoint:

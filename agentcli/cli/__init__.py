@@ -186,6 +186,12 @@ def start(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
             from agentcli.ui.terminal import leave_now
 
             leave_now(_tell(fault) if fault else code)
+        # a thread that does not end (it waits for an editor, say) would be waited for as well
+        threads = asyncio.create_task(asyncio.get_running_loop().shutdown_default_executor())
+        if (await asyncio.wait({threads}, timeout=_GRACE))[1]:
+            from agentcli.ui.terminal import leave_now
+
+            leave_now(_tell(fault) if fault else code)
         if fault:
             raise fault
         return code

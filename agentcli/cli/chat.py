@@ -143,11 +143,13 @@ def _chat(
                 model, why = await assemble.choose(conf, on)
             screen = assemble.screen(conf, verbose=verbose)
             who = f"{conf.agent.name} · {model}" if conf.agent else model
+            new = not on.messages and assemble.at_hand(model, conf)
+            chat = None if new else assemble.chat(conf, on, model, screen, yes=yes)
             return await converse(
-                lambda: assemble.chat(conf, on, model, screen, yes=yes),
+                lambda: chat or assemble.chat(conf, on, model, screen, yes=yes),
                 screen,
                 banner=f"agentcli · {who} ({why}) · /help",
-                new=not on.messages,
+                new=new,
                 wish=conf.config,
             )
 

@@ -144,10 +144,11 @@ class Chat:
         if not self.screen.drawn.is_set():
             return
         from agentcli.core.need import fill
+        from agentcli.ui import amount
         from agentcli.ui.cost import cost_of, money
 
         tokens, share = fill(thread, self.session.agent.__dict__.get("window"))  # not looked up here
-        yield f"{tokens / 1000:.0f}k tokens" if tokens >= 1000 else f"{tokens} tokens"
+        yield f"{amount.tokens(tokens)} tokens"
         if self._prices and (cost := cost_of(thread.messages, self._prices)) and cost["amount"]:
             yield money(cost["amount"], cost["currency"])
         if share is not None:

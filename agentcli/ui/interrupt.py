@@ -37,9 +37,12 @@ _ENDING = {"SIGINT": Exit.INTERRUPTED, "SIGTERM": Exit.TERMINATED, "SIGHUP": Exi
 class Interrupts:
     """Turns signals into cancellations for as long as it is entered. `ending` is the exit code once the program must end."""
 
-    def __init__(self, *, stays: bool = False, go_on: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, *, stays: bool = False, go_on: Callable[[], None] = lambda: None, away: Callable[[], bool] = lambda: False
+    ) -> None:
         self.ending: int | None = None
         self._go_on = go_on
+        self._away = away
         self._stays = stays
         self._asked = False
         self._turn: asyncio.Task[Any] | None = None
@@ -118,6 +121,8 @@ class Interrupts:
             self._loop.call_soon_threadsafe(self._go_on)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._away():  # it was meant for the program that has the terminal now
+            return
         self._presses += 1
         code = _ENDING[signal.Signals(number).name]
         if self._presses > 2:

@@ -40,6 +40,7 @@ class Line:
     """A terminal that a person talks at, line by line."""
 
     plain = True
+    away = False
 
     def __init__(self, *, history: Path | None = None, file: TextIO | None = None) -> None:
         no_colours()

@@ -99,7 +99,7 @@ class Live:
         self._prompt = prompts.make(self, canvas, history=history, keys=keys, vi=vi)
         self._region = Region(self._prompt, canvas)
         self._entry = Entry(self._prompt)
-        self._question = Question(self._entry, self._region.draw)
+        self._question = Question(self._entry, self._region.draw, lambda: self._region.stands)
         self._prompt.app.after_render += lambda app: self._rendered()
         self._prompt.app.key_processor.before_key_press += lambda processor: self._question.key()
 
@@ -246,6 +246,10 @@ class Live:
     def ring(self, sequence: str) -> None:
         self._region.send(sequence)
 
+    @property
+    def away(self) -> bool:
+        return self._prompt.app._running_in_terminal
+
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """Within the block Ctrl-C is a signal and not a key."""
@@ -304,12 +308,14 @@ class Live:
 
     def _deliver(self, sent: Sent) -> None:
         if self.meanwhile and self.meanwhile(sent):
-            if sent.at_once and not sent.text.startswith("/"):
+            from agentcli.ui import slash
+
+            if sent.at_once and not slash.is_command(sent.text):
                 self._soon.append(sent)
             else:
                 self.echo(sent)
             return
-        if self._held:  # this is what they want now
+        if self._held and not self.busy:  # this is what they want now
             self._queue.appendleft(sent)
         else:
             self._queue.append(sent)
@@ -390,6 +396,8 @@ class Live:
 
     def _furnish(self) -> None:
         """What need not be there before the prompt is."""
+        if self._left:
+            return
         self._entry.furnish(
             self.offers() if self.offers else None,
             note=lambda text: talk.say(text, dim=True),

@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["QUIET", "Question"]
 
+_LOOK = 0.1  # seconds
 QUIET = 0.5  # seconds without a key before the input line belongs to a question
 
 
 class Question:
-    """The question that is asked now, if there is one. `draw` is called when something changed."""
+    """The question that is asked now, if there is one. `draw` is called when something changed; does the prompt `stand`?"""
 
-    def __init__(self, entry: Entry, draw: Callable[[], None]) -> None:
+    def __init__(self, entry: Entry, draw: Callable[[], None], stands: Callable[[], bool]) -> None:
         self.text = ""  # what is asked; empty for nothing
         self._entry = entry
         self._draw = draw
+        self._stands = stands
         self._one = asyncio.Lock()  # at a time
         self._answer: asyncio.Future[str] | None = None
         self._draft: Document | None = None
@@ -81,5 +83,10 @@ class Question:
     async def _until_quiet(self) -> None:
         """Until what is typed may be meant for the question that can be seen now."""
         asked = monotonic()
-        while not self._over and (left := max(asked, self._pressed) + QUIET - monotonic()) > 0:  # noqa: ASYNC110  (for no key)
-            await asyncio.sleep(left)
+        while not self._over:
+            if not self._stands():  # an editor has the terminal, and the draft
+                self._pressed = monotonic()
+            left = max(asked, self._pressed) + QUIET - monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, _LOOK))

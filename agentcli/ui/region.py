@@ -38,6 +38,9 @@ _REWRAPS = (
 _PROGRAMS = ("iTerm.app", "Apple_Terminal", "vscode", "ghostty", "WezTerm", "tmux")
 
 
+_LONGEST = 1 << 16  # characters of a line that has not ended: nobody reads more of that as one
+
+
 class Region:
     """The region of one prompt."""
 
@@ -72,6 +75,8 @@ class Region:
             self._loop.call_soon_threadsafe(self.write, text)
             return
         whole, _, self._piece = (self._piece + text).rpartition("\n")
+        if len(self._piece) > _LONGEST:
+            whole, self._piece = f"{whole}\n{self._piece}" if whole else self._piece, ""
         if whole or text.endswith("\n") or "\n" in text:
             self._above.append(f"{whole}\n")
             self._later()

@@ -44,7 +44,7 @@ async def converse(make: Callable[[], Chat], screen: Screen, *, banner: str, new
     """Until the person leaves; the exit code. Making the chat takes time: in a `new` thread, where there is nothing to show before it,
     the prompt stands meanwhile. `wish` says whether they want to be told of the end of a long turn."""
     chat: Chat | None = None
-    with Interrupts(stays=True, go_on=screen.go_on) as interrupts:
+    with Interrupts(stays=True, go_on=screen.go_on, away=lambda: screen.away) as interrupts:
         screen.on_stop = interrupts.press
         try:
             async with screen:
@@ -171,6 +171,7 @@ class _Loop:
 
         say("")
         chat, session = self.chat, self.chat.session
+        session.ended = None
         form = self.screen.form(session.agent.full_model)
         ticking = asyncio.create_task(tick(form))
         self.screen.meanwhile = self._meanwhile
@@ -188,7 +189,7 @@ class _Loop:
 
     def _after(self, session: Session) -> None:
         """Say how a turn ended, and give back what it did not take."""
-        for message in session.unsaid():
+        for message in reversed(session.unsaid()):
             self.chat.put_back(message)
         ended = session.ended
         if ended is None:

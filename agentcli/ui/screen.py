@@ -31,6 +31,11 @@ class Sent(NamedTuple):
 class Screen(Protocol):
     """A terminal that a person talks at."""
 
+    @property
+    def away(self) -> bool:
+        """Does another program have the terminal? Then Ctrl-C is meant for that one."""
+        ...
+
     plain: bool  # nothing is drawn a second time: lists are numbered, questions are lines
     on_stop: Callable[[], None]  # called for Ctrl-C while something runs, where that is a key and not a signal
     on_take_back: Callable[[Sent], bool]  # called to take back what a turn was to hear; did it not hear it yet?

@@ -190,11 +190,10 @@ def look(play: Play, name: str) -> str:
         return "the cursor was hidden"
     if (now := talk.terminal.modes()) != talk.resting:
         return f"the terminal's settings at a prompt were {talk.resting} and are {now}"
-    expected = "\n".join([*play.waits, *([play.draft] if play.draft else [])])
     try:
-        talk.terminal.until(lambda terminal: talk.mark() == ">" and talk.typed() == expected, 2)
+        talk.terminal.until(lambda terminal: talk.mark() == ">" and talk.typed() == play.draft and held(talk) == play.waits, 2)
     except AssertionError:
-        return f"the input line is {talk.mark()!r} {talk.typed()!r} and not {expected!r}"
+        return f"{talk.mark()!r} {talk.typed()!r} is typed and {held(talk)} held, and not {play.draft!r} and {play.waits}"
     if found := [*children_of(talk.terminal.pid), *processes_of(home, talk.terminal.pid)]:
         return f"processes are left: {found}"
     if name in ALONE:
@@ -203,6 +202,11 @@ def look(play: Play, name: str) -> str:
     if thread is None:
         return "" if name == "at once" else "no thread was saved"
     return partial(thread, name) or left(home)
+
+
+def held(talk: Talk) -> list[str]:
+    """The messages that are not sent by themselves any more, as the screen has them."""
+    return [row.removeprefix("held: ") for row in talk.terminal.screen() if row.startswith("held: ")]
 
 
 def partial(thread: Thread, name: str) -> str:
@@ -270,14 +274,21 @@ def _in_rounds(moments: tuple[str, ...], count: int, chance: random.Random) -> l
 def _tidy(play: Play, name: str, number: int) -> None:
     """An empty line, the model that answers, and now and then a thread of its own."""
     talk = play.talk
-    if play.waits or play.draft:
-        talk.terminal.send("\x03")
-        talk.terminal.until(lambda terminal: not talk.typed())
+    if play.draft:
+        _until_typed(talk, "\x03", "")
+    for text in reversed(play.waits):
+        _until_typed(talk, "\x1b[A", text)
+        _until_typed(talk, "\x03", "")
     lines = ["/model openai/any"] if name == "connecting" else []
     for line in [*lines, "/new"] if number % _THREAD == _THREAD - 1 else lines:
         before = talk.prompts
         talk.say(line)
         talk.until_prompt(before)
+
+
+def _until_typed(talk: Talk, keys: str, text: str) -> None:
+    talk.terminal.send(keys)
+    talk.terminal.until(lambda terminal: talk.typed() == text)
 
 
 def _share(waited: list[float], share: float) -> float:
