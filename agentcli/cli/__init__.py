@@ -284,8 +284,9 @@ def _let_go_of_stdout() -> None:
     """What cannot be written any more, Python would try to write once more at exit: send it to nowhere, quietly."""
     import os
 
-    try:
-        if sys.stdout:
-            sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

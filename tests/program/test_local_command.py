@@ -232,7 +232,7 @@ def test_chat(tmp_path: Path) -> None:
             terminal.until(partial(sings, turn))
             pids.update(child.pid for child in children(terminal.pid))
             terminal.send("\x03")
-            terminal.until(lambda terminal: any(line == ">" for line in terminal.screen()[-4:]))
+            terminal.until(lambda terminal: next((line for line in reversed(terminal.screen()) if line), "") == ">")
         assert len(pids) == 1
         running = children(terminal.pid)
         terminal.send("\x04")

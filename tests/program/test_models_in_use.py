@@ -151,9 +151,9 @@ def test_a_chat_says_how_full_the_model_is(server: ModelServer) -> None:
     with Terminal([*PROGRAM, "resume", thread.id], env=env, size=(100, 30)) as terminal:
         terminal.until(lambda terminal: b"\x1b[?2004h" in terminal.raw)
         terminal.send("go on\r")
-        terminal.until(lambda terminal: re.search(r"lab/big.* · .*lab/big · \d+k tokens · \d\d% full", terminal.text()))
+        terminal.until(lambda terminal: re.search(r"lab/big.* · .*lab/big · [\d.]+k tokens · \d\d% full", terminal.text()))
         terminal.until("Gladly")
-        terminal.until(lambda terminal: re.search(r"\nlab/big · \d+k tokens · \d\d% full\n>", terminal.text()))
+        terminal.until(lambda terminal: re.search(r"\nlab/big · [\d.]+k tokens · \d\d% full\n>", terminal.text()))
 
 
 @needs_terminal
