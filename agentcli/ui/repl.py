@@ -11,6 +11,7 @@ What is heavy to import and only needed for the first answer is imported in a th
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from itertools import count
@@ -290,3 +291,4 @@ def _import(chat: Chat) -> None:
         provider.warm()
     markdown.warm()
     chat.learn()  # once, while a person is still typing
+    gc.set_threshold(20_000, 20, 20)  # it was higher for the start; a chat lives long

@@ -3,7 +3,6 @@ nobody types."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
@@ -104,5 +103,4 @@ def _keys(terminal: Pty, count: int) -> Iterator[bytes]:
 
 def _cpu(pid: int) -> float:
     """Seconds that the kernel has accounted to a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
