@@ -21,6 +21,7 @@ from prompt_toolkit.data_structures import Size
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
+from agentcli.ui.terminal import write_whole
 from agentcli.ui.theme import current
 
 __all__ = ["Canvas"]
@@ -61,9 +62,9 @@ class Canvas(Vt100_Output):
             self.flush()
 
     def flush(self) -> None:
-        if not self._held:
-            with suppress(OSError, ValueError):  # the terminal is gone
-                super().flush()
+        if not self._held and self._buffer:
+            text, self._buffer = "".join(self._buffer), []
+            write_whole(self.stdout, text)
 
     def erase_down(self) -> None:
         """tmux takes an erasing from the very first cell for the command `clear`, and puts what is there into its scrollback first."""

@@ -24,7 +24,7 @@ from agentcli.ui.plain import Plain
 from agentcli.ui.sanitise import visible
 from agentcli.ui.screen import Sent
 from agentcli.ui.talk import no_colours, say
-from agentcli.ui.terminal import restore, typed_early
+from agentcli.ui.terminal import restore, typed_early, write_whole
 from agentcli.ui.typed import LONGEST, Typed, Typing
 
 if TYPE_CHECKING:
@@ -236,10 +236,7 @@ class Line:
                     file.write(entry.encode())
 
     def _write(self, text: str) -> None:
-        with suppress(OSError, ValueError):  # the terminal may be gone
-            encoding = self._file.encoding or "utf-8"
-            self._file.write(text.encode(encoding, "replace").decode(encoding))
-            self._file.flush()
+        write_whole(self._file, text)
 
 
 class _Turn(Plain):

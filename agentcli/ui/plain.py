@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic
 from typing import TextIO
 
@@ -33,6 +32,7 @@ from agentcli.core.event import (
 )
 from agentcli.ui.aside import arguments_line, aside_line, mark_of, result_line, retry_line
 from agentcli.ui.sanitise import one_line, visible
+from agentcli.ui.terminal import write_whole
 
 __all__ = ["Plain"]
 
@@ -168,13 +168,7 @@ class Plain:
             return
         self._line = text
         self._wrote = self._clock()
-        with suppress(OSError, ValueError):  # nobody reads any more: what is kept matters, not what is shown
-            try:
-                self._file.write(text)
-            except UnicodeEncodeError:
-                encoding = self._file.encoding
-                self._file.write(text.encode(encoding, "replace").decode(encoding))
-            self._file.flush()
+        write_whole(self._file, text)
 
 
 def _end_of_sentence(text: str) -> int:

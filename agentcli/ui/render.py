@@ -30,6 +30,7 @@ from typing import Literal, TextIO
 from agentcli.core.event import Event, TextDelta, TurnEnded
 from agentcli.ui import theme
 from agentcli.ui.status import Status
+from agentcli.ui.terminal import write_whole
 from agentcli.ui.view import View
 
 __all__ = ["Renderer"]
@@ -135,14 +136,7 @@ class Renderer:
         return [*lines, (theme.current() if self._color else theme.NONE).paint("dim", status)]
 
     def _write(self, text: str) -> None:
-        with suppress(OSError, ValueError):  # the terminal is gone: what is shown does not matter any more, what is kept does
-            if buffer := getattr(self._file, "buffer", None):
-                self._file.flush()
-                buffer.write(text.encode(self._file.encoding or "utf-8", "replace"))
-                buffer.flush()
-            else:
-                self._file.write(text)
-                self._file.flush()
+        write_whole(self._file, text)
 
 
 def _erased(up: int) -> str:

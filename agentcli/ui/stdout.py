@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import shutil
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from agentcli.errors import UserError
 from agentcli.ui.sanitise import SUSPECT, visible
 from agentcli.ui.talk import colours
+from agentcli.ui.terminal import write_all
 from agentcli.ui.theme import nested
 
 if TYPE_CHECKING:
@@ -83,15 +83,10 @@ def put(text: str) -> None:
         out.flush()
     except OSError as error:
         raise (fault_of(error) or BrokenPipeError()) from None
-    fd = out.fileno()
-    data = memoryview(encoded)
-    while data:
-        try:
-            data = data[os.write(fd, data[:65536]) :]
-        except BlockingIOError:
-            select.select((), (fd,), ())
-        except OSError as error:
-            raise (fault_of(error) or BrokenPipeError()) from None  # without its errno, which Typer would make an exit code of 1
+    try:
+        write_all(out.fileno(), encoded)
+    except OSError as error:
+        raise (fault_of(error) or BrokenPipeError()) from None  # without its errno, which Typer would make an exit code of 1
 
 
 def put_text(text: str) -> None:

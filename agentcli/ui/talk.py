@@ -19,6 +19,7 @@ from agentcli.errors import UserError
 from agentcli.ui import theme
 from agentcli.ui.ability import dumb
 from agentcli.ui.sanitise import visible
+from agentcli.ui.terminal import write_whole
 from agentcli.ui.theme import Role, paint
 
 if TYPE_CHECKING:
@@ -133,9 +134,7 @@ def _columns_of_stderr() -> int:
 def _to_stderr(text: str) -> None:
     if sys.stderr is None:  # started with a closed stderr
         return
-    with suppress(OSError, ValueError):
-        encoding = sys.stderr.encoding or "utf-8"
-        print(text.encode(encoding, "backslashreplace").decode(encoding), end="", file=sys.stderr, flush=True)
+    write_whole(sys.stderr, text, "backslashreplace")
 
 
 def _to_pipe(pipe: Pipe, text: str) -> None:

@@ -14,14 +14,25 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 try:
     import termios
 except ImportError:  # Windows
     termios = None  # type: ignore[assignment]
 
-__all__ = ["flush_typed", "hush", "leave_now", "lines", "restore", "set_again", "signal_keys", "typed_early"]
+__all__ = [
+    "flush_typed",
+    "hush",
+    "leave_now",
+    "lines",
+    "restore",
+    "set_again",
+    "signal_keys",
+    "typed_early",
+    "write_all",
+    "write_whole",
+]
 
 _found: list[Any] | None = None
 _prompting: list[Any] | None = None  # as a prompt needs them
@@ -114,6 +125,31 @@ def lines() -> Iterator[None]:
     finally:
         with suppress(OSError, termios.error):  # the terminal may be gone
             termios.tcsetattr(fd, termios.TCSANOW, before)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """All of it. A single write may take only a part: when a signal comes, or the terminal does not block."""
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(fd, left[:65536]) :]
+        except BlockingIOError:
+            select.select((), (fd,), ())
+
+
+def write_whole(file: TextIO, text: str, errors: str = "replace") -> None:
+    """The whole text, as far as the file's encoding goes; nothing if the terminal is gone.
+
+    Where Python does not buffer (`python -u`), `file.write` loses what a write that a signal cut short has not taken.
+    """
+    with suppress(OSError, ValueError):
+        data = text.encode(file.encoding or "utf-8", errors)
+        if os.name == "nt" or not hasattr(file, "buffer"):  # a console there takes characters, not bytes; so do files in memory
+            file.write(data.decode(file.encoding or "utf-8"))
+            file.flush()
+        else:
+            file.flush()
+            write_all(file.fileno(), data)
 
 
 def flush_typed() -> None:

@@ -208,7 +208,7 @@ def test_waiting_taken_back_searched_and_asked_about(server: ModelServer, tmp_pa
     text = "".join(ACTING).replace("\r", "\n")
     pasted = b"\x1b[200~" + as_bytes(text) + b"\x1b[201~"
     (tmp_path / "tools.py").write_text(ASKING)
-    server.says(["Hello ", "there", "."], pause=1.0).then.calls("risky", {"what": text}).then.says("Fine.")
+    server.stalls("mid-stream", text="Hello there").then.calls("risky", {"what": text}).then.says("Fine.")
     with watched(server, "--tool", "tools.py:risky", cwd=tmp_path) as terminal:
         terminal.send("hi\r")
         terminal.until("Hello")
@@ -216,6 +216,8 @@ def test_waiting_taken_back_searched_and_asked_about(server: ModelServer, tmp_pa
         terminal.until("next: ␛")
         terminal.send("\x1b[A")
         terminal.until(lambda terminal: "next: " not in "\n".join(terminal.screen()))
+        terminal.send("\x03")
+        terminal.until("interrupted")
         terminal.until(lambda terminal: any(row.startswith("> ␛") for row in terminal.screen()))
         terminal.send("\r")
         terminal.until("say why not")
@@ -238,7 +240,9 @@ def test_typed_as_a_command(server: ModelServer) -> None:
         terminal.send("hi\r")
         until_answered(terminal, 1)
         for text in STRINGS[:: 1 if TOGETHER == 1 else 7]:
-            if len(text) < 2000 and "\x03" not in text:  # which in mid-turn is a signal, and stops it
+            if len(text) < 2000:
+                if "\x03" in text:  # in mid-turn it is a signal, and stops it
+                    terminal.until(ready, timeout=30)
                 terminal.send(b"\x1b[200~/x" + as_bytes(text) + b"\x1b[201~\r")
         terminal.send("/rename the end\r")
         terminal.until(lambda _: threads()[0]["title"] == "the end", timeout=600 if TRIALS else 30)

@@ -118,3 +118,21 @@ def test_a_replay_is_what_a_terminal_would_show() -> None:
     assert screen_of(screen) == ["won", "two"]
     screen = replay("a\nb\nc", size=(10, 2))
     assert (scrollback_of(screen), text_of(screen)) == (["a"], "a\nb\nc")
+
+
+WRITES = """
+import signal, sys
+from agentcli.ui.terminal import write_whole
+signal.signal(signal.SIGALRM, lambda number, frame: None)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+text = "".join(f"{number:07}\\n" for number in range(50_000))
+write_whole(sys.stdout, text) if sys.argv[1] == "whole" else (sys.stdout.buffer.write(text.encode()), sys.stdout.flush())
+signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+
+
+@pytest.mark.parametrize(("how", "all_of_it"), [("whole", True), ("buffer", False)])
+def test_a_signal_in_the_middle_of_a_write_takes_nothing_from_it(how: str, all_of_it: bool) -> None:
+    with Terminal([sys.executable, "-u", "-c", WRITES, how], emulate=False) as terminal:
+        assert terminal.wait(30) == 0
+        assert (terminal.raw.count(b"\r\n") == 50_000) == all_of_it
