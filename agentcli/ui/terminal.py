@@ -144,12 +144,16 @@ def write_whole(file: TextIO, text: str, errors: str = "replace") -> None:
     """
     with suppress(OSError, ValueError):
         data = text.encode(file.encoding or "utf-8", errors)
-        if os.name == "nt" or not hasattr(file, "buffer"):  # a console there takes characters, not bytes; so do files in memory
+        try:
+            fd = file.buffer.fileno()
+        except (AttributeError, OSError, ValueError):  # in memory
+            fd = -1
+        if fd < 0 or os.name == "nt":  # a console there takes characters, not bytes
             file.write(data.decode(file.encoding or "utf-8"))
             file.flush()
         else:
             file.flush()
-            write_all(file.fileno(), data)
+            write_all(fd, data)
 
 
 def flush_typed() -> None:
